@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from pydantic import ValidationError
@@ -15,11 +16,34 @@ from harness.ledger.index import Entered, Entry, LedgerIndex, name_run
 from harness.ledger.prior_data_bodies import ExploredBody
 from harness.ledger.runs import SHORTEST_RUN
 from harness.records import Hypothesis, Measurements, ReplicaResult
+from harness.records.linked import Export
+from harness.records.program import Parameter, write_parameter
 from harness.wording import WATERMARK, format_count
 
 DECLARED = "analysed"
 """Level of prior data that results have which were judged by harness."""
 Exploration = Entry[ExploredBody]
+
+
+@dataclass(frozen=True)
+class ReadBefore:
+    """An exploration by which it was known what linked runs come to."""
+
+    entry: Exploration
+    same_file: bool
+    """True if it read a file that they were linked from, whatever it asked of it."""
+    replicas: int
+    """Number of replicas whose results it has."""
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A replica's results by the names that its export has for them, whatever a hypothesis calls them."""
+
+    seed: int
+    parameters: Mapping[str, Parameter]
+    values: Mapping[str, str]
+    """Metric → its values, written."""
 
 
 def list_explorations(ledger: Entered, hypothesis: str | None = None) -> tuple[Exploration, ...]:
@@ -81,43 +105,105 @@ def find_undeclared(
 def find_read_before(
     index: LedgerIndex,
     read: Callable[[str], bytes | None],
+    hypothesis: Hypothesis,
+    exports: Iterable[Export],
     replicas: Iterable[ReplicaResult],
     run: str | None = None,
-) -> tuple[tuple[Exploration, int], ...]:
-    """Return explorations of results that replicas have, a seed with its values of a metric, and how many have them.
+) -> tuple[ReadBefore, ...]:
+    """Return explorations by which whoever linked runs knew what they come to, by whatever file and id.
 
-    Whoever linked such runs knew what they came to, by whatever file and id they had been explored.
+    They read a file that the runs were linked from, or they have the results of replicas. Those that the hypothesis
+    names among what had been seen are left out.
 
-    ``read``: as for ``find_undeclared``; ``run``: the event that entered the replicas; None if none did yet.
+    ``read``: as for ``find_undeclared``; ``exports``: the files that the runs were linked from; ``run``: the event that
+    entered them; None if none did yet.
     """
-    values = [_list_measured(one) for one in replicas]
+    files = {file.sha256 for file in exports}
+    own = cache(lambda: _list_measured(hypothesis, replicas))  # most trails hold no exploration
     found = []
     for entry in index.entries(ExploredBody):
-        if run is not None and not index.before(entry.digest, run):
+        if _is_named(entry, hypothesis.prior_data_seen.what or "") or not (
+            run is None or index.before(entry.digest, run)
+        ):
             continue
-        try:
-            results = Measurements.model_validate_json(read(entry.body.results) or b"")
-        except ValidationError:
-            continue  # step 3 says that it could not be checked
-        known = set().union(*map(_list_measured, results.replicas))
-        if count := sum(not own.isdisjoint(known) for own in values):
-            found.append((entry, count))
+        same = any(file.sha256 in files for file in entry.body.exports)
+        if (count := _count_same(own(), _read_measured(entry, read))) or same:
+            found.append(ReadBefore(entry, same, count))
     return tuple(found)
 
 
-def describe_read_before(found: Iterable[tuple[Exploration, int]]) -> tuple[str, ...]:
+def describe_read_before(found: Iterable[ReadBefore]) -> tuple[str, ...]:
     """Say of linked runs that what they came to had been explored before, a sentence for each exploration."""
-    return tuple(
-        f"{format_count(count, 'replica')} of it had been explored before they were linked, by seed and values "
-        f"({name_explorations([entry])}, {entry.claimed_time[:10]}, of {entry.body.hypothesis}): the result was known"
-        for entry, count in found
+    told = []
+    for one in found:
+        entry = one.entry
+        by = f"{name_explorations([entry])}, {entry.claimed_time[:10]}, of {entry.body.hypothesis}"
+        replicas = f"{format_count(one.replicas, 'replica')} of it had been explored before they were linked"
+        what = (
+            "the same file had been explored before it was linked"
+            if one.same_file
+            else f"{replicas}, by seed and values"
+        )
+        told.append(f"{what} ({by}): the result was known")
+    return tuple(told)
+
+
+def _read_measured(entry: Exploration, read: Callable[[str], bytes | None]) -> list[_Measured]:
+    """Return what an exploration's replicas came to; none if what it keeps can't be read, as step 3 says."""
+    try:
+        hypothesis = Hypothesis.model_validate_json(read(entry.body.canonical) or b"")
+        return _list_measured(hypothesis, Measurements.model_validate_json(read(entry.body.results) or b"").replicas)
+    except ValidationError:
+        return []
+
+
+def _list_measured(hypothesis: Hypothesis, replicas: Iterable[ReplicaResult]) -> list[_Measured]:
+    names = {} if hypothesis.results is None else hypothesis.results.names
+    called = {
+        arm: {metric.key: names.get(metric.called, metric.called) for metric in told.setup.evaluation.measured}
+        for arm, told in hypothesis.arms.items()
+    }
+    found = []
+    for one in replicas:
+        if one.arm in called:
+            own = called[one.arm]
+            values = {own.get(key, key): repr(sorted(series.values.items())) for key, series in one.metrics.items()}
+            found.append(_Measured(one.seed, hypothesis.arms[one.arm].parameters or {}, values))
+    return found
+
+
+def _count_same(own: Sequence[_Measured], theirs: Sequence[_Measured]) -> int:
+    """Count replicas that are the same run as another, or came to the same at the same seed and parameters.
+
+    All metrics of both agree, and one of them tells runs apart: epochs that all runs have in common do not.
+    """
+    names = {name for one in own for name in one.values}
+    telling = {name for name in names if _tells_apart(name, own, theirs)}
+    by_seed: dict[int, list[_Measured]] = {}
+    for one in theirs:
+        by_seed.setdefault(one.seed, []).append(one)
+    return sum(any(_is_same(one, other, telling) for other in by_seed.get(one.seed, ())) for one in own)
+
+
+def _tells_apart(name: str, own: Sequence[_Measured], theirs: Sequence[_Measured]) -> bool:
+    """Tell whether a metric varies, on either side as far as there are several values."""
+    sides = [[one.values[name] for one in side if name in one.values] for side in (own, theirs)]
+    varying = all(len(side) == 1 or len(set(side)) > 1 for side in sides)
+    return varying and len({value for side in sides for value in side}) > 1
+
+
+def _is_same(one: _Measured, other: _Measured, telling: set[str]) -> bool:
+    """Tell whether two replicas of one seed are the same run, or came to the same."""
+    shared = one.values.keys() & other.values.keys()
+    return (
+        any(re.search(r"\d", one.values[name]) for name in shared & telling)  # any number, beside those not finite
+        and all(one.values[name] == other.values[name] for name in shared)
+        and all(
+            one.parameters[name] == other.parameters[name]
+            or write_parameter(one.parameters[name]) == write_parameter(other.parameters[name])
+            for name in one.parameters.keys() & other.parameters.keys()
+        )
     )
-
-
-def _list_measured(replica: ReplicaResult) -> set[tuple[int, str]]:
-    """Return a replica's seed with the values of each metric, whatever it is called."""
-    told = (repr(sorted(series.values.items())) for series in replica.metrics.values())
-    return {(replica.seed, one) for one in told if re.search(r"\d", one)}  # any number, beside what was not finite
 
 
 def name_explorations(found: Iterable[Exploration]) -> str:

@@ -59,6 +59,7 @@ class ExploreReport:
 MOST_SEEDS = 10_000
 """Seeds that a hypothesis may have."""
 DECLARES = "prior_data_seen"
+JUDGE = "harness run FILE, or harness link FILE EXPORTS where its runs may be linked"
 GAPS = "name the files of the other runs too; or give --incomplete: these seeds then count as failed"
 
 
@@ -80,13 +81,14 @@ def explore_results(
     if not exports:
         raise UsageError("no file with runs is named", where=str(file), remedy="name the files that tell of them")
     files, raws, told = read_exports(exports, form)
-    _refuse_waiting(told, trail)
     reading = judge_told(hypothesis, files, told)
+    _refuse_waiting(reading.accounted, trail)
     tell_runs(reading.accounted.told, session, "not in the file")
     if reading.accounted.gaps and not incomplete:
         raise UsageError(write_gaps(reading.accounted, "seed"), where=str(file), remedy=GAPS)
     with ledger.lock_project(session.project.root), ledger.lock_hypothesis(trail, hypothesis.id):
         _refuse_registered(loaded, trail)
+        _refuse_waiting(reading.accounted, trail)
         for raw in raws:
             trail.store_object(raw)
         session.reporter.heed()
@@ -186,22 +188,24 @@ def _refuse_others(hypothesis: Hypothesis) -> None:
         raise UsageError(message, where="tuning", remedy="leave it out, and give arms the parameters of these runs")
 
 
-def _refuse_waiting(told: Sequence[Sequence[ToldRun]], trail: Ledger) -> None:
+def _refuse_waiting(accounted: programs.Accounted, trail: Ledger) -> None:
     """Refuse runs by the seeds of a registration that has no verdict yet, under whatever id their file is.
 
-    Only seeds that were drawn tell: a file that lists 1, 2, 3 has them in common with any other.
+    Only seeds that were drawn tell: a file that lists 1, 2, 3 has them in common with any other. And only runs that
+    count are read: a tracker's export may tell of any others.
 
     Raises:
         UsageError: Some are.
     """
-    seeds = {run.seed for runs in told for run in runs}
+    counted = {(run.arm, run.seed_index) for run in accounted.told.runs if run.fate == "counted"}
+    seeds = {one.seed for one in accounted.replicas if (one.arm, one.seed_index) in counted}
     index = trail.index()
     for name in sorted({*index.hypotheses} - {run.hypothesis for run in index.judged_runs}):
-        found = ledger.find_in_force(trail, name)
+        found = ledger.find_latest(trail, name)
         if found is not None and not found.hand_picked_seeds and (known := seeds.intersection(found.seeds)):
             these = format_count(len(known), "seed")
             message = f"runs by {these} that {name} draws, which is registered and not judged yet, are its test"
-            remedy = f"link them first, by the file of {name}: harness link FILE EXPORTS"
+            remedy = f"judge {name} first, by its own file: {JUDGE}; or leave these runs out"
             raise UsageError(message, where=name, remedy=remedy)
 
 

@@ -9,7 +9,8 @@ from functools import partial
 from harness import ledger, spec
 from harness.errors import Finding, HarnessError, UsageError
 from harness.ledger import Ledger
-from harness.records import ReplicaResult
+from harness.records import Hypothesis, ReplicaResult
+from harness.records.linked import Link
 
 RULE = "prior-data"
 
@@ -26,9 +27,10 @@ def find_undeclared(loaded: spec.Loaded, trail: Ledger, registration: str | None
         yield spec.make_error(loaded, RULE, ("prior_data_seen",), *told)
 
 
-def list_known(replicas: Iterable[ReplicaResult], trail: Ledger) -> tuple[str, ...]:
+def list_known(hypothesis: Hypothesis, link: Link, replicas: Iterable[ReplicaResult], trail: Ledger) -> tuple[str, ...]:
     """Say of replicas that are to be linked which of them were explored before, a sentence for each exploration."""
-    return ledger.describe_read_before(ledger.find_read_before(trail.index(), partial(_read, trail), replicas))
+    found = ledger.find_read_before(trail.index(), partial(_read, trail), hypothesis, link.exports, replicas)
+    return ledger.describe_read_before(found)
 
 
 def _read(trail: Ledger, digest: str) -> bytes | None:

@@ -43,7 +43,7 @@ from harness.pipeline.siblings import list_siblings_now
 from harness.pipeline.telling import tell_progress
 from harness.pipeline.together import hand_over_shared, read_company, refuse_unstarted
 from harness.pipeline.tuning import SEARCH, Tuned, make_whole_plan, shift_after, tune
-from harness.records import Companion, Decision, Plan, Provenance
+from harness.records import Companion, Decision, Hypothesis, Plan, Provenance
 from harness.records.linked import Link
 
 
@@ -226,7 +226,7 @@ def _describe_start(prepared: Prepared, planned: Plan) -> RunStartedBody:
         arithmetic=dict(device.arithmetic),
         command=session.project.write_command(loaded.path, *given, verb="run" if linked is None else "link"),
         deviations=(
-            *(_list_outside(linked, hypothesis.id, trail) if linked is not None else ()),
+            *(_list_outside(linked, hypothesis, trail) if linked is not None else ()),
             *list_amended(trail, hypothesis.id, late=True),
             *differing.deviations,
             *moved,
@@ -242,10 +242,10 @@ def _write_exports(link: Link) -> tuple[str, ...]:
     return *(quote(file.name) for file in link.exports), "--form", link.exports[0].form
 
 
-def _list_outside(linked: Linked, hypothesis: str, trail: ledger.Ledger) -> tuple[str, ...]:
+def _list_outside(linked: Linked, hypothesis: Hypothesis, trail: ledger.Ledger) -> tuple[str, ...]:
     """Say that runs were made elsewhere; of amendments, nobody then knows that they came before the runs."""
-    known = list_known(linked.accounted.replicas, trail)
-    return ledger.describe_link(linked.link), *known, *list_amended(trail, hypothesis, late=False)
+    known = list_known(hypothesis, linked.link, linked.accounted.replicas, trail)
+    return ledger.describe_link(linked.link), *known, *list_amended(trail, hypothesis.id, late=False)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import pytest
 import yaml
 
 from harness import api, spec
-from harness.errors import HarnessError, Interrupted, UsageError
+from harness.errors import DeviationRefused, HarnessError, Interrupted, UsageError
 from harness.ledger import Ledger
+from harness.ledger.audit.findings import CODES
 from harness.pipeline.claims import read_claims
 from harness.pipeline.explore import explore_results
 from harness.pipeline.link import link_runs
@@ -20,7 +22,7 @@ from harness.pipeline.register import amend_registration, register_hypothesis
 from harness.pipeline.session import Reporter, Session
 from harness.wording import WATERMARK
 from tests.attacks.test_attacks_linked import change_start
-from tests.attacks.trails import Trail, audited, find_codes, sorts
+from tests.attacks.trails import Trail, audited, sorts
 from tests.e2e.programs import (
     OLD,
     UNDECLARED,
@@ -39,6 +41,7 @@ from tests.unit.programs.toys import GOOD
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
 FILE = "hypotheses/toy.yaml"
+CODE = {"command": ["python3", "toy.py", "{alpha}"], "lock": "uv.lock", "timeout": "1 min"}
 COLUMNS = {"run": "run", "seed": "seed"}
 
 
@@ -208,10 +211,10 @@ def test_the_same_exploration_is_entered_once_and_another_is_another(project: Pr
     assert find_findings(change(project, prior_data_seen={"level": "analysed", "what": f"explored {again.name}"}))
 
 
-def copy_question(project: ProgramProject) -> Path:
-    """Write the toy's question under another id."""
-    told = yaml.safe_load((project.root / FILE).read_text()) | {"id": "copy"}
-    path = project.root / "hypotheses/copy.yaml"
+def copy_question(project: ProgramProject, name: str = "copy", **changes: object) -> Path:
+    """Write the toy's question under another id, with other keys."""
+    told = yaml.safe_load((project.root / FILE).read_text()) | {"id": name, **changes}
+    path = project.root / f"hypotheses/{name}.yaml"
     path.write_text(yaml.safe_dump(told, sort_keys=False))
     return path
 
@@ -224,8 +227,13 @@ def test_runs_by_drawn_seeds_are_linked_before_anybody_reads_them(tmp_path: Path
     runs.write_text(json.dumps({"runs": rows[:1] + tell_old_runs()}))
     with pytest.raises(UsageError, match="1 seed that toy draws, which is registered and not judged") as refused:
         api.explore(copy_question(project), runs, incomplete=True)
-    assert "harness link FILE EXPORTS" in (refused.value.remedy or "")
+    remedy = "judge toy first, by its own file: harness run FILE, or harness link FILE EXPORTS"
+    assert (refused.value.remedy or "").startswith(remedy)
     assert [event["type"] for event in project.events()] == ["registered"]
+    waiting = {**rows[0], "parameters": {"alpha": 0.9}}  # a tracker tells of all runs, and this one is not read
+    runs.write_text(json.dumps({"runs": [waiting, *tell_old_runs()]}))
+    other = copy_question(project, "other")
+    assert api.explore(other, runs).would_be == "worse"
     runs.write_text(json.dumps({"runs": rows}))
     session = Session.open(project.root / FILE)
     assert link_runs(project.root / FILE, [runs], None, session, incomplete=False).decision.outcome == "worse"
@@ -248,10 +256,97 @@ def test_linked_runs_that_were_explored_before_say_so(tmp_path: Path) -> None:
     assert [line for line in event["body"]["deviations"] if line.startswith(f"{told}{explored.name}, ")]
     assert explored.name in (linked.folder / "verdict.md").read_text()
     project.commit()
-    assert "link-known" in find_codes(project.root)
     trail = Trail.read(project.root / "verdicts")
+    assert find_notes(trail) == [f"explored {explored.name}; the run's page says so"]
     trail.rebuild(change_start(lambda body: body.update(deviations=body["deviations"][:1])))
-    assert "undeclared" in sorts(audited(trail))
+    assert [note.rsplit("; ")[1] for note in find_notes(trail)] == ["the run's page does not say so"]
+    assert "undeclared" not in sorts(audited(trail))  # whoever had an older version could not say it
+
+
+def find_notes(trail: Trail) -> list[str]:
+    """Return what an audit notes of explorations of linked runs, and check that it does no more than note it."""
+    found = [one for one in audited(trail).findings if one.code == "link-known"]
+    assert {CODES[one.code].severity for one in found} <= {"note"}
+    return [one.what.rsplit(": ", 1)[1] for one in found]
+
+
+def test_explorations_that_the_registration_names_are_not_told_again(fresh: ProgramProject) -> None:
+    """It says what had been seen before it; what was looked at since is told."""
+    rows = list_rows((3, 5, 7), "")
+    change(fresh, seeds={"list": [3, 5, 7]}, program=CODE | {"code": {"git": ["toy.py"]}})
+    explore(fresh, *rows)
+    file = change(fresh, prior_data_seen=declare(fresh))
+    register_hypothesis(file, Session.open(file))
+    runs = fresh.root.parent / "since.json"
+    rows = list_rows((3, 5, 7), fresh.events("registered")[0]["claimed_time"])
+    runs.write_text(json.dumps({"runs": rows}))
+    link_runs(file, [runs], None, Session.open(file), incomplete=False)
+    assert "explored" not in " ".join(fresh.events("run_started")[0]["body"]["deviations"])
+    assert find_notes(Trail.read(fresh.root / "verdicts")) == []
+
+
+def test_a_file_that_was_explored_by_another_column_says_so(tmp_path: Path) -> None:
+    """Its runs were read, whatever was asked of them."""
+    project = register_toy(tmp_path / "project", seeds={"list": [3, 5, 7]}, program={"code": {"git": ["toy.py"]}})
+    rows = list_rows((3, 5, 7), project.events("registered")[0]["claimed_time"])
+    rows = [row | {"metrics": row["metrics"] | {"error": 1 - row["metrics"]["test_accuracy"]}} for row in rows]
+    runs = tmp_path / "runs.json"
+    runs.write_text(json.dumps({"runs": rows}))
+    told = yaml.safe_load((project.root / FILE).read_text())
+    file = copy_question(
+        project,
+        metrics={"error": told["metrics"]["test_accuracy"]},
+        estimands=json.loads(json.dumps(told["estimands"]).replace("test_accuracy", "error")),
+    )
+    explored = api.explore(file, runs)
+    link_runs(project.root / FILE, [runs], None, Session.open(project.root / FILE), incomplete=False)
+    (event,) = project.events("run_started")
+    (line,) = [line for line in event["body"]["deviations"] if "explored" in line]
+    assert line.startswith(f"the same file had been explored before it was linked (explored {explored.name}, ")
+    assert find_notes(Trail.read(project.root / "verdicts")) == [f"explored {explored.name}; the run's page says so"]
+
+
+def test_what_is_registered_meanwhile_waits_too(tmp_path: Path) -> None:
+    """Another process may enter a registration while runs are read, so that it is asked again under the lock."""
+    project = register_toy(tmp_path / "project", program={"code": {"git": ["toy.py"]}})
+    runs = tmp_path / "runs.json"
+    runs.write_text(json.dumps({"runs": tell_runs(project)}))
+    verdicts, aside = project.root / "verdicts", tmp_path / "aside"
+    verdicts.rename(aside)
+
+    def enter(_: str) -> None:
+        if not verdicts.exists():
+            aside.rename(verdicts)
+
+    file = copy_question(project)
+    session = Session.open(file, reporter=Reporter(say=enter))
+    with pytest.raises(UsageError, match="3 seeds that toy draws"):
+        explore_results(file, [runs], None, session, incomplete=False)
+    assert [event["type"] for event in project.events()] == ["registered"]
+
+
+def test_amendments_side_by_side_of_another_question_are_no_obstacle(tmp_path: Path) -> None:
+    """Nothing says which of them counts, and they draw the same seeds."""
+    project = register_toy(tmp_path / "project", program={"code": {"git": ["toy.py"]}})
+    other = copy_question(project)
+    rows = tell_runs(project)
+    branch = project.root.parent / "branch"
+    shutil.copytree(project.root / "verdicts", branch)
+    file = change(project, title="One title")
+    amend_registration(file, Session.open(file), "One.")
+    shutil.move(project.root / "verdicts", tmp_path / "one")
+    shutil.copytree(branch, project.root / "verdicts")
+    file = change(project, title="Another title")
+    amend_registration(file, Session.open(file), "Another.")
+    shutil.copytree(tmp_path / "one", project.root / "verdicts", dirs_exist_ok=True)
+    runs = tmp_path / "runs.json"
+    runs.write_text(json.dumps({"runs": rows}))
+    with pytest.raises(DeviationRefused, match="side by side"):
+        link_runs(file, [runs], None, Session.open(file), incomplete=False)
+    with pytest.raises(UsageError, match="3 seeds that toy draws"):
+        api.explore(other, runs)
+    runs.write_text(json.dumps({"runs": tell_old_runs()}))
+    assert api.explore(other, runs).would_be == "worse"
 
 
 def test_tables_and_trackers_are_read_as_for_link_and_need_no_times(fresh: ProgramProject) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pydantic import ValidationError
 
@@ -14,7 +15,7 @@ from harness.ledger.git import find_nearest, find_repository
 from harness.ledger.index import StartedRun
 from harness.ledger.linked import describe_link
 from harness.ledger.prior_data_bodies import ExploredBody
-from harness.records import Measurements
+from harness.records import Hypothesis, Measurements, ReplicaResult
 from harness.records.program import Program
 from harness.wording import format_count
 
@@ -50,25 +51,36 @@ def check_seeds(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
 
 
 def _check_explored(evidence: Evidence, run: StartedRun, where: str) -> Iterator[AuditFinding]:
-    """Find linked runs whose results had been explored before, under whatever id; their deviations say so."""
-    if not evidence.index.entries(ExploredBody):
+    """Note that results had been explored before they were linked, and whether the run says so.
+
+    A run that doesn't accuses nobody: older versions of harness could not tell.
+    """
+    link = run.body.linked
+    if link is None or not evidence.index.entries(ExploredBody):
         return
+    try:
+        hypothesis = Hypothesis.model_validate_json(evidence.object(run.body.canonical) or b"")
+    except ValidationError:
+        return  # what no version wrote: step 6
     told = " ".join(run.body.deviations)
+    replicas = _read_replicas(evidence, run)
+    for one in find_read_before(evidence.index, evidence.object, hypothesis, link.exports, replicas, run.digest):
+        name = name_explorations([one.entry])
+        what = f"of run {run.name}, {format_count(one.replicas, 'replica')} had been explored before they were linked"
+        if one.same_file:
+            what = f"the same file had been explored before run {run.name} was linked from it"
+        what = f"{what}: {name}; the run's page {'says so' if name in told else 'does not say so'}"
+        yield AuditFinding("link-known", what, where, hypothesis=run.hypothesis)
+
+
+def _read_replicas(evidence: Evidence, run: StartedRun) -> tuple[ReplicaResult, ...]:
+    """Return what a run's replicas came to; none without a verdict, or if results can't be read, as other steps say."""
     for verdict in evidence.index.verdicts(run.digest)[:1]:
         results = verdict.body.files.get("results.json", "")
-        try:
+        with suppress(ValidationError):
             raw = evidence.read_kept(f"{run.folder}/results.json", results)
-            replicas = Measurements.model_validate_json(raw or b"").replicas
-        except ValidationError:
-            return  # missing, or no results: other steps say so
-        for entry, count in find_read_before(evidence.index, evidence.object, replicas, run.digest):
-            name = name_explorations([entry])
-            what = f"of run {run.name}, {format_count(count, 'replica')} had been explored before they were linked"
-            if name in told:
-                yield AuditFinding("link-known", f"{what}: {name}", where, hypothesis=run.hypothesis)
-            else:
-                what = f"{what}, and its deviations do not say so"
-                yield AuditFinding("undeclared", what, where, name, "not named", run.hypothesis)
+            return Measurements.model_validate_json(raw or b"").replicas
+    return ()
 
 
 def _check_commits(evidence: Evidence, run: StartedRun, where: str) -> Iterator[AuditFinding]:

@@ -24,7 +24,7 @@ from harness.system.storage import build_storage_error, write_atomic
 MENDED = "harness ended before it did"
 LISTED = 20
 """Most files of a kind that are named of a replica."""
-SYSTEM = ("/usr/", "/lib/", "/lib64/", "/etc/", "/proc/", "/sys/", "/dev/", "/opt/", "/nix/", "/System/", "/Library/")
+SYSTEM = ("/usr/", "/lib/", "/lib64/", "/etc/", "/proc/", "/sys/", "/opt/", "/nix/", "/System/", "/Library/")
 INSTALLED = ("site-packages", "dist-packages", "pyvenv.cfg")
 """Parts of paths of what is installed, for which the lock file answers."""
 

@@ -64,7 +64,7 @@ class Running:
     """Cards that it has for itself."""
     told: bytearray = field(default_factory=bytearray)
     ended: bool = False
-    """Whether its guard was ended, because the program stopped it again and again."""
+    """True if its guard was ended, because the program stopped it again and again."""
 
     def read(self) -> bool:
         """Take what the guard tells; tell whether more may come."""
@@ -86,7 +86,7 @@ class Running:
             self.process.send_signal(signal.SIGCONT)  # which changes nothing of one that runs
 
     def _is_stopped(self) -> bool:
-        """Tell whether the guard is stopped, as far as the system says it: one that is only slow is to be waited for."""
+        """Tell whether the guard is stopped, and not only slow; True where the system doesn't say it."""
         if not hasattr(os, "waitid"):
             return True
         with suppress(OSError):

@@ -261,8 +261,8 @@ def start_one(toy: Toy) -> Running:
 
 def test_a_guard_that_is_still_stopped_long_after_its_time_is_ended_with_all_that_it_watched(tmp_path: Path) -> None:
     mark = tmp_path / "stopped"
-    script = f"{SLEEPER}])\nimport os, time\nos.kill(os.getppid(), {int(signal.SIGSTOP)})\nopen({str(mark)!r}, 'w')\ntime.sleep(600)"
-    running = start_one(make(tmp_path, script, **ONE))
+    stops = f"import os, time\nos.kill(os.getppid(), {int(signal.SIGSTOP)})\nopen({str(mark)!r}, 'w')\ntime.sleep(600)"
+    running = start_one(make(tmp_path, f"{SLEEPER}])\n{stops}", **ONE))
     assert running.read()
     while not mark.exists():
         time.sleep(0.02)

@@ -84,7 +84,8 @@ def _add_replica(client: Any, experiment: str, tracked: Tracked, replica: Tracke
     for key, value in about.items():
         client.log_param(run.info.run_id, key, value)
     _log(client, run.info.run_id, list(replica.points), time)
-    client.set_terminated(run.info.run_id, end_time=time)
+    status = "FAILED" if replica.status == "failed" else "FINISHED"
+    client.set_terminated(run.info.run_id, status=status, end_time=time)
 
 
 def _log(client: Any, run: str, points: list[tuple[int, str, float]], time: int) -> None:

@@ -59,7 +59,7 @@ def _write(tracked: Tracked, begin: Callable[[str, str, dict[str, Any]], Any]) -
         run = begin("replica", identity, {**about, "status": replica.status})
         for epoch, points in groupby(replica.points, key=lambda point: point[0]):
             run.log({curve: value for _, curve, value in points}, step=epoch)
-        run.finish()
+        run.finish(exit_code=int(replica.status == "failed"))
     run = begin("verdict", tracked.run, dict(tracked.labels))
     run.summary.update({**tracked.numbers, "outcome": tracked.outcome})
     run.finish()

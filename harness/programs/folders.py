@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import os
-import subprocess
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from harness.system.storage import build_storage_error, write_atomic
 MENDED = "harness ended before it did"
 LISTED = 20
 """Most files of a kind that are named of a replica."""
-SYSTEM = ("/usr/", "/lib/", "/lib64/", "/etc/", "/proc/", "/sys/", "/dev/", "/opt/", "/nix/", "/System/", "/Library/")
+SYSTEM = ("/usr/", "/lib/", "/lib64/", "/etc/", "/proc/", "/sys/", "/opt/", "/nix/", "/System/", "/Library/")
 INSTALLED = ("site-packages", "dist-packages", "pyvenv.cfg")
 """Parts of paths of what is installed, for which the lock file answers."""
 
@@ -76,7 +76,7 @@ class ReplicaFolder:
 
     def load(self) -> Sealed | None:
         """Return the sealed results; None if there are none, or they are damaged or another seed's."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             seal, _, body = read_regular(self._sealed, LARGEST_FILE).partition(b"\n")
             if hashlib.sha256(body).hexdigest() != seal.decode():
                 return None
@@ -101,12 +101,9 @@ class ReplicaFolder:
             "raw": base64.b64encode(sealed.raw).decode(),
         }
         body = write_canonical(told).encode()
-        if self._sealed.is_dir():  # which is none of ours
-            _remove(self._sealed)
-        write_atomic(self._sealed, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+        _put(self._sealed, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
         _remove(self._own)
-        with suppress(OSError):
-            self.log.unlink()
+        _remove(self.log)
 
     def take(self, other: ReplicaFolder) -> bool:
         """Take over what another folder has sealed and this one lacks; tell whether it is here now, with its output.
@@ -135,6 +132,7 @@ class ReplicaFolder:
         Raises:
             StorageFailed: something could not be removed.
         """
+        _mend(self._own.parent, self._own, self.kept)  # before anything is removed by way of them
         _remove(self.code)
         _remove(self.results)
 
@@ -144,13 +142,13 @@ class ReplicaFolder:
         Raises:
             StorageFailed: a file could not be written.
         """
-        tries = [MENDED if end is None else end for end in self._read_tries()]
         self.forget()
+        tries = [MENDED if end is None else end for end in self._read_tries()]
+        _remove(self._own / "opened")
+        _remove(self.log)
         try:
             for folder in (self.code, self.results, self.kept):
                 folder.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):
-                (self._own / "opened").unlink()
             for name, (mode, content) in frozen.items():
                 path = self.code / name
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -164,7 +162,12 @@ class ReplicaFolder:
         self._write_tries([*tries, None])
 
     def end(self, how: str | None) -> list[str | None]:
-        """Note how a try ended, if not by the program's own doing; return how all did."""
+        """Note how a try ended, if not by the program's own doing; return how all did.
+
+        Raises:
+            StorageFailed: it could not be written.
+        """
+        _mend(self._own.parent, self._own)
         tries = [*self._read_tries()[:-1], how]
         self._write_tries(tries)
         return tries
@@ -178,7 +181,7 @@ class ReplicaFolder:
         content = b""
         with suppress(OSError):
             content = read_regular(self.log, LARGEST_FILE)
-        write_atomic(self._attempt / "logs" / f"{self.name}.log", content)
+        _put(self._attempt / "logs" / f"{self.name}.log", content)
         return hashlib.sha256(content).hexdigest()
 
     def list_changed(self, frozen: Mapping[str, tuple[int, bytes]]) -> tuple[str, ...]:
@@ -214,37 +217,76 @@ class ReplicaFolder:
         return tuple(sorted(found)[:LISTED])
 
     def _read_tries(self) -> list[str | None]:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, TypeError, RecursionError):
             told = json.loads(read_regular(self._own / "tries.json", LARGEST_FILE))
             return [one if isinstance(one, str) else None for one in told]
         return []
 
     def _write_tries(self, tries: list[str | None]) -> None:
-        if not self._own.is_dir() or self._own.is_symlink():  # the program made something else of its folder
-            _remove(self._own)
-            self._own.mkdir()
-        write_atomic(self._own / "tries.json", json.dumps(tries).encode())
+        _put(self._own / "tries.json", json.dumps(tries).encode())
 
 
-def _remove(folder: Path) -> None:
-    """Remove a folder, also where a program closed parts of it to us, nested it deeply, or put something else there."""
-    if not os.path.lexists(folder):
-        return
-    if folder.is_symlink() or not folder.is_dir():
+def _mend(*folders: Path) -> None:
+    """Have folders be real ones that are open to us, or not there, whatever a program made of them: a link, say."""
+    for folder in folders:
+        if folder.is_symlink() or not folder.is_dir():
+            _remove(folder)
+        else:
+            _open_up(folder)
+
+
+def _open_up(folder: Path) -> None:
+    """Open a folder to us if it is closed; that of another user stays as it is."""
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         with suppress(OSError):
-            folder.unlink()  # and not what it leads to
-    with suppress(RecursionError):  # Python removes folder in folder by calls in calls, up to 3.12
-        rmtree(folder, ignore_errors=True)
-    if os.path.lexists(folder):
-        for command in (["chmod", "-R", "u+rwX"], ["rm", "-rf"]):
-            with suppress(OSError):
-                subprocess.run([*command, "--", str(folder.absolute())], capture_output=True, check=False)
-    if os.path.lexists(folder):
-        try:
-            rmtree(folder)
-        except (OSError, RecursionError) as error:
-            raise StorageFailed(
-                f"what an earlier try left can't be removed: {getattr(error, 'strerror', None) or error}",
-                where=str(folder),
-                remedy="remove it, then give the same command again",
-            ) from error
+            folder.chmod(folder.stat().st_mode & 0o777 | 0o700)
+
+
+def _put(path: Path, content: bytes) -> None:
+    """Write a file, also where a program put a folder in its place."""
+    if path.is_dir() and not path.is_symlink():
+        _remove(path)
+    write_atomic(path, content)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, also where a program closed parts of it to us, nested it deeply, or put something else there."""
+    if not os.path.lexists(path):
+        return
+    try:
+        if path.is_symlink() or not path.is_dir():
+            path.unlink()  # and not what it leads to
+            return
+        with suppress(OSError, RecursionError):  # Python removes folder in folder by calls in calls, up to 3.12
+            rmtree(path)
+            return
+        _remove_flat(path)
+    except OSError as error:
+        raise StorageFailed(
+            f"what an earlier try left can't be removed: {error.strerror or error}",
+            where=str(path),
+            remedy="remove it, then give the same command again",
+        ) from error
+
+
+def _remove_flat(folder: Path) -> None:
+    """Remove a folder by moving the folders in it up into it, however deep they are, and opening them to us.
+
+    Only folders are opened: a file may have another name elsewhere, as those of caches have, and its mode is the same
+    under both.
+    """
+    waiting = [folder]
+    while waiting:
+        here = waiting.pop()
+        _open_up(here)
+        with os.scandir(here) as entries:
+            found = [(Path(entry.path), entry.is_dir(follow_symlinks=False)) for entry in entries]
+        for path, is_folder in found:
+            if is_folder:
+                _open_up(path)  # a closed one can't be moved either
+                waiting.append(path.rename(folder / secrets.token_hex(16)))
+            else:
+                path.unlink()
+        if here != folder:
+            here.rmdir()
+    folder.rmdir()

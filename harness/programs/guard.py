@@ -73,7 +73,8 @@ def main() -> None:
     finally:
         left = _end_all(pid)
     log.take_rest(output)
-    log.close()
+    with suppress(OSError):  # the end is told whatever the program made of the log's place
+        log.close()
     refused = os.read(failed, 1000)
     if refused:
         end = {"end": "start", "code": 127, "said": refused.decode(errors="replace")}
@@ -262,11 +263,14 @@ class Log:
             self.take(output)
 
     def close(self) -> None:
-        """Write the file."""
+        """Write the file anew, and through no link that the program put there."""
         last = bytes(self._last[-self._half :]) if self._half else b""
         dropped = self.written - len(self._first) - len(last)
         gap = b"\n[%d bytes left out]\n" % dropped if dropped else b""
-        with open(self._path, "wb") as file:
+        with suppress(FileNotFoundError):
+            os.unlink(self._path)
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+        with open(descriptor, "wb") as file:
             file.write(bytes(self._first) + gap + last)
 
 

@@ -152,7 +152,7 @@ def _run_all(state: _State) -> None:
                     state.waiting.insert(0, (replica, arm))
             for running, *_ in state.running.values():
                 if running.overdue:
-                    running.wake()
+                    running.urge(running.latest)
             _look_at_growth(state)
 
 

@@ -28,6 +28,9 @@ GUARD = Path(__file__).with_name("guard.py")
 WATCH = Path(__file__).with_name("watch")
 LOG_BYTES = 2**20
 """Most bytes that are kept of a replica's output: its beginning and its end."""
+GRACE_SECONDS = 5.0
+"""Time that a guard has to end a program, of which the program may take some by stopping it."""
+STEP_SECONDS = 0.1
 PASSED = ("PATH", "HOME", "LANG", VISIBLE)
 
 Kind = Literal["exit", "signal", "timeout", "size", "start", "lost"]
@@ -60,6 +63,8 @@ class Running:
     cards: tuple[str, ...] = ()
     """Cards that it has for itself."""
     told: bytearray = field(default_factory=bytearray)
+    ended: bool = False
+    """True if its guard was ended, because the program stopped it again and again."""
 
     def read(self) -> bool:
         """Take what the guard tells; tell whether more may come."""
@@ -72,18 +77,32 @@ class Running:
         """Tell whether its guard should have ended it by now."""
         return time.monotonic() > self.latest
 
-    def wake(self) -> None:
-        """Have the guard go on if the program stopped it, which changes nothing of one that runs."""
+    def urge(self, since: float) -> None:
+        """Have the guard go on if the program stopped it; end it if it is still stopped a while after ``since``."""
+        if time.monotonic() > since + GRACE_SECONDS and self._is_stopped():
+            self.ended = True
+            self.process.kill()
         with suppress(OSError):
-            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(signal.SIGCONT)  # which changes nothing of one that runs
+
+    def _is_stopped(self) -> bool:
+        """Tell whether the guard is stopped, and not only slow; True where the system doesn't say it."""
+        if not hasattr(os, "waitid"):
+            return True
+        with suppress(OSError):
+            return os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT) is not None
+        return False
 
     def end(self) -> End:
         """End whatever still runs, wait for the guard, and return how the program ended."""
         for descriptor in (self.life, self.report):
             with suppress(OSError):
                 os.close(descriptor)
-        self.wake()
-        self.process.wait()
+        since = time.monotonic()
+        while self.process.returncode is None:
+            self.urge(since)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(STEP_SECONDS)
         lines = bytes(self.told).decode(errors="replace").splitlines()
         last = next((line for line in lines if line.startswith("{")), None)
         if last is None:
@@ -92,7 +111,7 @@ class Running:
                     with suppress(OSError, ValueError):
                         os.killpg(int(line[4:]), signal.SIGKILL)
             end_marked(self.mark)
-            return End("lost")
+            return End("timeout" if self.ended and self.overdue else "lost")
         found = ast.literal_eval(last)
         return End(cast("Kind", found["end"]), int(found["code"]), str(found.get("said", "")))
 

@@ -7,6 +7,7 @@ import importlib
 import itertools
 import json
 import math
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -18,7 +19,10 @@ import pytest
 from harness import api
 from harness.errors import StorageFailed, UsageError
 from tests.e2e.commands import PATIENCE
+from tests.e2e.programs import ProgramProject, make_program_project
 from tests.e2e.projects import Project
+from tests.once import made_once
+from tests.unit.programs.toys import GOOD
 
 
 @pytest.fixture(scope="module")
@@ -266,6 +270,57 @@ def test_weights_and_biases_keeps_offline_runs(finished: Project, verdict: api.V
         for name in set(items) & set(curves):
             found.setdefault(name, []).append((items["_step"], items[name]))
     assert found == curves
+
+
+def make_failing_project(root: Path) -> None:
+    """Make a project of a program that failed at one seed, committed and judged."""
+    fails = "import os\nif os.environ['HARNESS_OUT'].endswith('weak-1/out'): raise SystemExit(3)\n"
+    ran = make_program_project(root, fails + GOOD).harness("run", "hypotheses/toy.yaml", "--yes")
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.fixture(scope="module")
+def failing(tmp_path_factory: pytest.TempPathFactory) -> ProgramProject:
+    return ProgramProject(made_once(tmp_path_factory, "failing-program", make_failing_project))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
+def test_a_failed_replica_has_failed_for_mlflow_and_nothing_else_has(
+    failing: ProgramProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("mlflow", reason="needs MLflow, the extra mlflow")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow.tracking import MlflowClient
+
+    api.export("toy", "mlflow", tmp_path / "mlruns", project=failing.root)
+    client = MlflowClient(tracking_uri=(tmp_path / "mlruns").as_uri())
+    runs = client.search_runs([client.get_experiment_by_name("toy").experiment_id])
+    ended = {(run.data.params.get("arm"), run.data.params.get("seed_index")): run.info.status for run in runs}
+    assert len(ended) == len(runs) == 7  # and the verdict
+    assert ended.pop(("weak", "1")) == "FAILED"
+    assert set(ended.values()) == {"FINISHED"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
+def test_a_failed_replica_has_failed_for_weights_and_biases_and_nothing_else_has(
+    failing: ProgramProject, tmp_path: Path
+) -> None:
+    pytest.importorskip("wandb", reason="needs W&B, the extra wandb")
+    from wandb.proto import wandb_internal_pb2
+
+    done = failing.harness("export", "toy", "--as", "wandb", "--out", str(tmp_path), WANDB_API_KEY="")
+    assert done.returncode == 0, done.stderr
+    ended = {}
+    for path in tmp_path.glob("wandb/offline-run-*/*.wandb"):
+        for data in read_log(path.read_bytes()):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(data)
+            if record.HasField("exit"):
+                ended[path.stem.partition("-")[2].partition("-")[2]] = record.exit.exit_code
+    assert len(ended) == 7  # and the verdict
+    assert ended.pop("weak-1") == 1
+    assert set(ended.values()) == {0}
 
 
 REFUSED_PLACES = (

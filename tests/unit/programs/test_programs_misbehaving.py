@@ -15,7 +15,9 @@ import pytest
 
 from harness.domain.trained import Progress, Result
 from harness.errors import Interrupted, TrainingFailed
-from tests.unit.programs.toys import GOOD, make
+from harness.programs.folders import ReplicaFolder
+from harness.programs.process import End, Running, start
+from tests.unit.programs.toys import GOOD, Toy, make
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="programs run on Linux and macOS")
 ONE = {"of_arms": 1, "of_seeds": 1}
@@ -214,6 +216,70 @@ def test_a_run_is_stopped_although_its_program_stopped_the_guard(tmp_path: Path)
     with pytest.raises(Interrupted):
         make(tmp_path, script, **ONE).run(stop=mark.exists)
     await_none_left(tmp_path)
+
+
+STOPS = """\
+import os, signal
+guard = os.getppid()
+for _ in range(3):
+    if os.fork() == 0:
+        os.setsid()
+        break
+while True:
+    os.kill(guard, signal.SIGSTOP)
+"""
+AGAIN = {"again": {"when": ["preempted", "killed"], "times": 1}}
+
+
+def test_a_program_that_stops_its_guard_again_and_again_takes_too_long_and_is_not_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.programs.process.GRACE_SECONDS", 0.5)
+    result = make(tmp_path, f"{SLEEPER}])\n{STOPS}", program={"timeout": "1 s", **AGAIN}, **ONE).run()
+    assert result.replicas[0].failure == "it took longer than 1 s"
+    assert result.runs[0].repeated == ()
+    await_none_left(tmp_path)
+
+
+def test_a_run_is_stopped_although_its_program_stops_the_guard_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.programs.process.GRACE_SECONDS", 0.5)
+    mark = tmp_path / "begun"
+    with pytest.raises(Interrupted):
+        make(tmp_path, f"open({str(mark)!r}, 'w')\n{STOPS}", **ONE).run(stop=mark.exists)
+    await_none_left(tmp_path)
+
+
+def start_one(toy: Toy) -> Running:
+    (cohort,) = toy.plan.cohorts
+    (replica,) = cohort.replicas
+    folder = ReplicaFolder(toy.folder, replica)
+    folder.begin(toy.work.frozen)
+    return start(folder, replica, cohort.arms[replica.arm], toy.work)
+
+
+def test_a_guard_that_is_still_stopped_long_after_its_time_is_ended_with_all_that_it_watched(tmp_path: Path) -> None:
+    mark = tmp_path / "stopped"
+    stops = f"import os, time\nos.kill(os.getppid(), {int(signal.SIGSTOP)})\nopen({str(mark)!r}, 'w')\ntime.sleep(600)"
+    running = start_one(make(tmp_path, f"{SLEEPER}])\n{stops}", **ONE))
+    assert running.read()
+    while not mark.exists():
+        time.sleep(0.02)
+    running.latest = 0.0
+    running.urge(since=-float("inf"))
+    assert not running.read(), "it would go on and tell the end"
+    assert running.end() == End("timeout")
+    await_none_left(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere, the system may not say who is stopped")
+def test_a_guard_that_is_slow_and_not_stopped_is_waited_for(tmp_path: Path) -> None:
+    """It may have a large folder to look at, however long its program's time is up."""
+    running = start_one(make(tmp_path, f"import time\ntime.sleep(0.3)\n{GOOD}", **ONE))
+    while running.read():
+        running.urge(since=-float("inf"))
+    assert running.end() == End("exit")
 
 
 def test_a_program_that_changes_its_own_source_changes_it_for_itself_alone(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from harness.site.pages import (
 )
 from harness.site.reading import Trail
 from harness.site.rendering import ASSETS, find_folder
-from harness.site.sources import digest_everything, digest_file, digest_site, find_below, list_sources, look_at_files
+from harness.site.sources import digest_file, digest_site, find_below, look_at_files
 from harness.site.verdicts import RunView, describe_run
 from harness.system.storage import write_atomic
 
@@ -55,8 +55,8 @@ class Built:
     """Number of pages."""
     problems: tuple[HarnessError, ...]
     """Errors of what could not be shown; the pages say so."""
-    ending: int | None
-    """Exit code of the audit that the site reports; None if nothing had changed and none was made."""
+    ending: int
+    """Exit code of the audit that the site reports."""
 
 
 @pause_collection()
@@ -65,8 +65,9 @@ def build_site(
 ) -> Built:
     """Build the site of a trail, with the hypothesis files in a folder beside it, in the folder ``out``.
 
-    If nothing has changed since it was built there, nothing is done. ``settings`` say where an audit looks for other
-    trails.
+    The trail is audited each time, because an audit depends on more than the files that pages are made from: weights,
+    git's references and index, other trails. If it says what it said before and no page has changed, nothing is
+    written. ``settings`` say where an audit looks for other trails.
 
     Raises:
         UsageError: ``out`` holds other files than a site's, or lies where it can't.
@@ -77,17 +78,14 @@ def build_site(
     before = _read_stamp(out, trail, hypotheses)
     code = digest_site()
     known = before if before.get("code") == code else {}  # what this very code found, it need not find again
-    digests, marks = look_at_files(list_sources(trail.root, hypotheses), _map_texts(known, "marks"))
-    key = digest_everything(digests, hypotheses, code, title)
+    digests, marks = look_at_files([trail.root], _map_texts(known, "marks"))
     files: dict[str, str] = before.get("files", {})
-    if before.get("key") == key and all((out / name).is_file() for name in files):
-        return Built((), (), sum(name.endswith(".html") for name in files), (), None)
     made = _Site(
         out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, (before, known), digests, settings
     )
     pages = made.write()
     removed = _remove_others(out, files, made.files)
-    told = {"form": FORM, "key": key, "files": made.files, "keys": made.keys, "code": code, "marks": marks}
+    told = {"form": FORM, "files": made.files, "keys": made.keys, "audit": made.said, "code": code, "marks": marks}
     write_atomic(out / STAMP, json.dumps(told | made.remembered, sort_keys=True).encode())
     return Built(tuple(made.written), removed, pages, tuple(made.trail.problems), made.ending)
 
@@ -111,7 +109,7 @@ class _Site:
         self.files: dict[str, str] = {}
         self.keys: dict[str, str] = {}
         self.written: list[str] = []
-        self.ending = 0
+        self.ending, self.said = 0, ""
         self.remembered: dict[str, Any] = {}
         """Findings that the next build by this very code need not find again."""
 
@@ -138,11 +136,20 @@ class _Site:
             "normal_forms": {one: form for one, form in report.normal_forms.items() if one in fixed},
             "valid": sorted(self.trail.valid & fixed),
         }
-        date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        root = self.trail.ledger.root
-        self._put("audit.html", write_audit(report, date, str(root), self.common).encode())
-        self._put("check.html", write_check(Path(os.path.realpath(root)).name, self.common).encode())
+        self._put_audit(report)
+        folder = Path(os.path.realpath(self.trail.ledger.root))
+        self._put("check.html", write_check(folder.name, self.common).encode())
         return sum(name.endswith(".html") for name in self.files)
+
+    def _put_audit(self, report: AuditReport) -> None:
+        """Write the page of the audit, unless the one that is there says the same and differs in its date alone."""
+        name, root = "audit.html", str(self.trail.ledger.root)
+        self.said = hashlib.sha256(write_audit(report, "", root, self.common).encode()).hexdigest()
+        if self.before.get("audit") == self.said and (self.out / name).is_file():
+            self.files[name] = self.before["files"][name]
+            return
+        date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        self._put(name, write_audit(report, date, root, self.common).encode())
 
     def _audit(self) -> AuditReport:
         """Audit the trail by the digests that this site is made from.

@@ -1,4 +1,4 @@
-"""The files that a site is made from, and their digests, by which it is known whether anything has changed."""
+"""The files that a site is made from, and their digests, by which it is known what has changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from harness.ledger.audit.beside import beside
 from harness.ledger.code import digest_package
-from harness.ledger.git import git
 from harness.pipeline.paper_manifest import find_papers
 from harness.pipeline.roots import find_root
 from harness.plugins.distributions import describe_packages
@@ -22,6 +21,8 @@ from harness.system.reading import LARGEST_FILE, read_regular
 
 WORKING = ("work", "weights")
 """Folders of a run that no page depends on."""
+DEPTH = 2
+"""Folders above those of a run, from the trail's own: that of a hypothesis, and that of the run."""
 UNREAD = "not read"
 """Beginning of what stands in place of the digest of a file that can't be read."""
 MANY = 500
@@ -49,10 +50,16 @@ def list_sources(trail: Path, hypotheses: Path) -> tuple[Path, ...]:
 
 
 def list_files(folder: Path) -> Iterable[str]:
-    """List the files below a folder, but for working files and what is hidden, in one order."""
+    """List the files below a folder, but for working files of runs and what is hidden, in one order.
+
+    A link to a folder is listed as a file is, and not followed.
+    """
+    above = str(folder).count(os.sep) + DEPTH
     for path, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if name not in WORKING and not name.startswith("."))
-        yield from (f"{path}{os.sep}{name}" for name in sorted(files) if not name.startswith("."))
+        left_out = WORKING if path.count(os.sep) == above else ()
+        folders[:] = sorted(name for name in folders if name not in left_out and not name.startswith("."))
+        links = [name for name in folders if os.path.islink(f"{path}{os.sep}{name}")]  # noqa: PTH114 (thousands)
+        yield from (f"{path}{os.sep}{name}" for name in sorted([*files, *links]) if not name.startswith("."))
 
 
 def look_at_files(folders: Sequence[Path], known: Mapping[str, str]) -> Looked:
@@ -88,17 +95,6 @@ def find_below(digests: Mapping[str, str], folder: Path) -> dict[str, str]:
     return {
         path[len(start) :].replace(os.sep, "/"): digest for path, digest in digests.items() if path.startswith(start)
     }
-
-
-def digest_everything(digests: Mapping[str, str], hypotheses: Path, code: str, title: str) -> str:
-    """Digest all that the site depends on: the trail's files by their content, the project's, its history, the code."""
-    digest = hashlib.sha256()
-    commit = git(hypotheses.parent, "rev-parse", "HEAD") or b""
-    for part in (code, title, commit.decode(errors="replace")):
-        digest.update(f"{part}\0".encode())
-    for path, found in digests.items():
-        digest.update(f"{path}\0{found}\0".encode(errors="surrogateescape"))
-    return digest.hexdigest()
 
 
 def digest_site() -> str:

@@ -79,12 +79,11 @@ def build_site(
     code = digest_site()
     known = before if before.get("code") == code else {}  # what this very code found, it need not find again
     digests, marks = look_at_files([trail.root], _map_texts(known, "marks"))
-    files: dict[str, str] = before.get("files", {})
     made = _Site(
         out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, (before, known), digests, settings
     )
     pages = made.write()
-    removed = _remove_others(out, files, made.files)
+    removed = _remove_others(out, made.earlier, made.files)
     told = {"form": FORM, "files": made.files, "keys": made.keys, "audit": made.said, "code": code, "marks": marks}
     write_atomic(out / STAMP, json.dumps(told | made.remembered, sort_keys=True).encode())
     return Built(tuple(made.written), removed, pages, tuple(made.trail.problems), made.ending)
@@ -106,6 +105,8 @@ class _Site:
         """Take, as ``earlier``, the stamp of the build before, and the part of it that this very code found."""
         self.out, self.trail, self.digests, self.settings = out, trail, digests, settings
         self.title, self.code, (self.before, self.known) = title, code, earlier
+        self.earlier = _map_texts(self.before, "files")
+        """Files of the build before, with their digests."""
         self.files: dict[str, str] = {}
         self.keys: dict[str, str] = {}
         self.written: list[str] = []
@@ -145,8 +146,7 @@ class _Site:
         """Write the page of the audit, unless the one that is there says the same and differs in its date alone."""
         name, root = "audit.html", str(self.trail.ledger.root)
         self.said = hashlib.sha256(write_audit(report, "", root, self.common).encode()).hexdigest()
-        if self.before.get("audit") == self.said and (self.out / name).is_file():
-            self.files[name] = self.before["files"][name]
+        if self.before.get("audit") == self.said and self._keep(name):
             return
         date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._put(name, write_audit(report, date, root, self.common).encode())
@@ -173,13 +173,11 @@ class _Site:
 
     def _write_hypotheses(self, rows: Sequence[Row]) -> None:
         """Write the pages of hypotheses, unless all that a page is made from is as before; of many, half beside us."""
-        due = []
+        due, keys = [], _map_texts(self.before, "keys")
         for row in rows:
             name, key = _name_page(row), self._make_key(row)
             self.keys[name] = key
-            if self.before.get("keys", {}).get(name) == key and (self.out / name).is_file():
-                self.files[name] = self.before["files"][name]
-            else:
+            if keys.get(name) != key or not self._keep(name):
                 due.append(row)
         for row, (page, problem) in zip(due, self._render_all(due), strict=True):
             self._put(_name_page(row), page)
@@ -228,6 +226,17 @@ class _Site:
         paths = (os.path.join(folder, name) for name in sorted(recorded))  # noqa: PTH118 (thousands of them)
         return "\n".join(self.digests.get(path, "-") for path in paths)
 
+    def _keep(self, name: str) -> bool:
+        """Keep a file of the earlier build if it is still what that build wrote; tell whether it is.
+
+        Somebody may have edited it, or a build wrote it that ended before it wrote its stamp.
+        """
+        written = self.earlier.get(name)
+        if written is None or digest_file(self.out / name) != written:
+            return False
+        self.files[name] = written
+        return True
+
     def _put(self, name: str, data: bytes) -> None:
         """Write a file of the site, unless it is there as it should be."""
         self.files[name] = hashlib.sha256(data).hexdigest()
@@ -261,7 +270,7 @@ def _read_stamp(out: Path, trail: Ledger, hypotheses: Path) -> dict[str, Any]:
         if out.is_dir() and any(out.iterdir()):
             raise UsageError("there are other files here than a site's", where=str(out), remedy=remedy) from None
         return {}
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 
@@ -283,7 +292,8 @@ def _remove_others(out: Path, before: Mapping[str, str], now: Mapping[str, str])
     for name in before:
         path = out / name
         inside = Path(os.path.normpath(path)).is_relative_to(os.path.normpath(out))
-        if name not in now and inside and path.is_file() and digest_file(path) == before[name]:
+        there = name not in now and inside and os.path.isfile(path)  # noqa: PTH113 (whatever a stamp calls it)
+        if there and digest_file(path) == before[name]:
             path.unlink()
             removed.append(name)
     return tuple(removed)

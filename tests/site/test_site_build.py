@@ -298,6 +298,45 @@ def test_a_page_that_somebody_lost_is_written_again(copied: Project) -> None:
     assert read(copied.root / "site")["h/tiny.html"] == before["h/tiny.html"]
 
 
+def test_a_page_is_kept_only_if_it_is_what_the_stamp_says(copied: Project) -> None:
+    """Somebody may edit a page, and a build may end before its stamp, after which the sources are as they were."""
+    site, ledger, hypotheses = copied.root / "site", copied.root / "verdicts", copied.root / "hypotheses"
+    build.build_site(site, Ledger(ledger), hypotheses)  # which names files otherwise than a command in their folder
+    before = read(site)
+    for name in ("h/tiny.html", "index.html", "site.css"):
+        (site / name).write_bytes(before[name] + b" ")
+    build.build_site(site, Ledger(ledger), hypotheses)
+    again = read(site)
+    assert {name for name in again if again[name] != before[name]} <= {STAMP}
+    path = hypotheses / "other.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("epochs: 5", "epochs: 6"))
+    assert "h/other.html" in build.build_site(site, Ledger(ledger), hypotheses).written
+    path.write_text(text)
+    (site / STAMP).write_bytes(before[STAMP])
+    build.build_site(site, Ledger(ledger), hypotheses)
+    assert read(site)["h/other.html"] == before["h/other.html"]
+    (site / "audit.html").write_text("All is well.")
+    assert build.build_site(site, Ledger(ledger), hypotheses).written == ("audit.html",)
+    assert read_undated(site / "audit.html") != b"All is well."
+
+
+def test_a_stamp_that_is_not_understood_counts_as_none(copied: Project) -> None:
+    site, trail, hypotheses = copied.root / "site", Ledger(copied.root / "verdicts"), copied.root / "hypotheses"
+    build.build_site(site, trail, hypotheses)
+    before, stamp = read(site), json.loads((site / STAMP).read_text())
+    lists: tuple[object, ...] = ([], {"h/tiny.html": [], "a\0b": "x", "x" * 5000: "y"})
+    for edit in (*(dict.fromkeys(stamp.keys() - {"form", "code"}, value) for value in lists), {"code": []}):
+        (site / STAMP).write_text(json.dumps(stamp | edit))
+        build.build_site(site, trail, hypotheses)
+        assert read(site)["h/tiny.html"] == before["h/tiny.html"]
+        assert json.loads((site / STAMP).read_text())["keys"] == stamp["keys"]
+    for text in ("[" * 100_000, "{", "[]", '{"form": []}'):
+        (site / STAMP).write_text(text)
+        build.build_site(site, trail, hypotheses)
+        assert json.loads((site / STAMP).read_text())["keys"] == stamp["keys"]
+
+
 def test_the_same_trail_gives_the_same_pages(copied: Project) -> None:
     copied.harness("site", "twin")
     one, other = read(copied.root / "site"), read(copied.root / "twin")

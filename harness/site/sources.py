@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+import harness
 from harness.ledger.audit.beside import beside
 from harness.ledger.code import digest_package
 from harness.pipeline.paper_manifest import find_papers
@@ -23,6 +26,8 @@ WORKING = ("work", "weights")
 """Folders of a run that no page depends on."""
 DEPTH = 2
 """Folders above those of a run, from the trail's own: that of a hypothesis, and that of the run."""
+WRITING = ("pydantic", "jinja2", "markupsafe")
+"""Packages on whose version it depends how a page is written."""
 UNREAD = "not read"
 """Beginning of what stands in place of the digest of a file that can't be read."""
 MANY = 500
@@ -98,13 +103,25 @@ def find_below(digests: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def digest_site() -> str:
-    """Digest what makes pages from a trail: this package's code, the templates, and other packages with plug-ins."""
+    """Digest what makes pages from a trail: this package's code and version, the templates, and other packages.
+
+    Those are the ones with plug-ins, by their files, and those that write pages, by their versions.
+    """
     points = (point for family in FAMILIES for point in find_entry_points(family))
     others = describe_packages(sorted({point.module.partition(".")[0] for point in points}))
     files = {path.name: path.read_bytes() for path in sorted(find_folder().iterdir()) if path.is_file()}
     parts = [digest_package().digest, *(f"{name} {hashlib.sha256(data).hexdigest()}" for name, data in files.items())]
     parts += [f"{name} {package.files}" for name, package in others.items()]
+    parts += [f"harness {harness.__version__}", f"python {sys.version}"]  # pages say the first; the others shape them
+    parts += [f"{name} {_find_version(name)}" for name in WRITING]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _find_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _digest_all(paths: Sequence[str]) -> dict[str, str]:

@@ -12,10 +12,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import harness
 from harness.claims import suppose_each
 from harness.ledger import Ledger, timeline
 from harness.ledger.audit import AuditReport
@@ -289,6 +291,23 @@ def test_a_package_with_plugins_is_code_that_a_site_depends_on(tmp_path: Path) -
     without, one, other = digest("", tmp_path / "nothing"), digest("Thin = 1\n"), digest("Thin = 2\n")
     assert len({without, one, other}) == 3
     assert digest("Thin = 1\n") == one
+
+
+def test_the_version_that_pages_say_is_code_that_a_site_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {sources.digest_site(), sources.digest_site()}
+    assert len(found) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(harness, "__version__", "99")
+        found.add(sources.digest_site())
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "version", "99")
+        found.add(sources.digest_site())
+    for name in ("pydantic", "jinja2", "markupsafe"):
+        told = {name: "99"}
+        with monkeypatch.context() as patch:
+            patch.setattr(sources, "version", lambda one, told=told: told.get(one) or version(one))
+            found.add(sources.digest_site())
+    assert len(found) == 6
 
 
 def test_a_page_that_somebody_lost_is_written_again(copied: Project) -> None:

@@ -22,6 +22,7 @@ from harness.pipeline.project import Settings
 from harness.pipeline.verdicts import JudgedRun
 from harness.site.pages import (
     Row,
+    Taken,
     make_common,
     write_audit,
     write_check,
@@ -31,7 +32,7 @@ from harness.site.pages import (
 )
 from harness.site.reading import Trail
 from harness.site.rendering import ASSETS, find_folder
-from harness.site.sources import digest_file, digest_site, find_below, look_at_files
+from harness.site.sources import Looked, digest_file, digest_site, find_below, look_at_files
 from harness.site.verdicts import RunView, describe_run
 from harness.system.storage import write_atomic
 
@@ -78,14 +79,16 @@ def build_site(
     before = _read_stamp(out, trail, hypotheses)
     code = digest_site()
     known = before if before.get("code") == code else {}  # what this very code found, it need not find again
-    digests, marks = look_at_files([trail.root], _map_texts(known, "marks"))
+    looked = look_at_files([trail.root], _map_texts(known, "marks"))
     made = _Site(
-        out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, (before, known), digests, settings
+        out, Trail(trail, hypotheses, _list_texts(known, "valid")), title, code, (before, known), looked, settings
     )
     pages = made.write()
     removed = _remove_others(out, made.earlier, made.files)
-    told = {"form": FORM, "files": made.files, "keys": made.keys, "audit": made.said, "code": code, "marks": marks}
-    write_atomic(out / STAMP, json.dumps(told | made.remembered, sort_keys=True).encode())
+    told = {"form": FORM, "code": code, "files": made.files, "keys": made.keys, "audit": made.said}
+    stamp = json.dumps(told | made.remembered | {"marks": looked.marks}, sort_keys=True).encode()
+    if digest_file(out / STAMP) != hashlib.sha256(stamp).hexdigest():
+        write_atomic(out / STAMP, stamp)  # also if no page was: files may have become old enough to be remembered
     return Built(tuple(made.written), removed, pages, tuple(made.trail.problems), made.ending)
 
 
@@ -99,11 +102,11 @@ class _Site:
         title: str,
         code: str,
         earlier: tuple[Mapping[str, Any], Mapping[str, Any]],
-        digests: Mapping[str, str],
+        looked: Looked,
         settings: Settings | None,
     ) -> None:
         """Take, as ``earlier``, the stamp of the build before, and the part of it that this very code found."""
-        self.out, self.trail, self.digests, self.settings = out, trail, digests, settings
+        self.out, self.trail, self.looked, self.settings = out, trail, looked, settings
         self.title, self.code, (self.before, self.known) = title, code, earlier
         self.earlier = _map_texts(self.before, "files")
         """Files of the build before, with their digests."""
@@ -143,13 +146,16 @@ class _Site:
         return sum(name.endswith(".html") for name in self.files)
 
     def _put_audit(self, report: AuditReport) -> None:
-        """Write the page of the audit, unless the one that is there says the same and differs in its date alone."""
+        """Write the page of the audit, unless the one that is there says the same, but for when and how it was made."""
         name, root = "audit.html", str(self.trail.ledger.root)
         self.said = hashlib.sha256(write_audit(report, "", root, self.common).encode()).hexdigest()
         if self.before.get("audit") == self.said and self._keep(name):
             return
+        found = report.sound & _list_texts(self.known, "sound")
+        results = sum(not one.startswith("unlike ") for one in found)  # those are registrations
+        taken = Taken(len(self.looked.digests), self.looked.read, results)
         date = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        self._put(name, write_audit(report, date, root, self.common).encode())
+        self._put(name, write_audit(report, date, root, self.common, taken).encode())
 
     def _audit(self) -> AuditReport:
         """Audit the trail by the digests that this site is made from.
@@ -160,7 +166,7 @@ class _Site:
         asked = AuditRequest(
             remembered=_list_texts(self.known, "sound"),
             normal_forms=_map_texts(self.known, "normal_forms"),
-            digests=find_below(self.digests, root),
+            digests=find_below(self.looked.digests, root),
         )
         return audit_trail(root, self.trail.hypotheses, asked, self.settings)
 
@@ -224,7 +230,7 @@ class _Site:
             return ""
         folder = self.trail.ledger.root / row.id / row.judged.run
         paths = (os.path.join(folder, name) for name in sorted(recorded))  # noqa: PTH118 (thousands of them)
-        return "\n".join(self.digests.get(path, "-") for path in paths)
+        return "\n".join(self.looked.digests.get(path, "-") for path in paths)
 
     def _keep(self, name: str) -> bool:
         """Keep a file of the earlier build if it is still what that build wrote; tell whether it is.

@@ -58,6 +58,18 @@ class Cell:
     sign: str
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Findings that an audit took from an earlier build."""
+
+    files: int
+    """Number of the trail's files whose digests it was given."""
+    read: int
+    """Number of those that were read."""
+    results: int
+    """Number of results that were not checked again."""
+
+
 class Row:
     """A sheet with the words that tables show of it; all of the sheet's own fields are there too."""
 
@@ -153,7 +165,9 @@ def write_claims(trail: Trail, rows: Sequence[Row], common: Mapping[str, Any]) -
     return fill("claims.html", context)
 
 
-def write_audit(report: AuditReport, date: str, folder: str, common: Mapping[str, Any]) -> str:
+def write_audit(
+    report: AuditReport, date: str, folder: str, common: Mapping[str, Any], taken: Taken | None = None
+) -> str:
     """Write the report of an audit, made at ``date``; ``folder`` is the trail as it was named for it."""
     subjects: list[tuple[str, str | None, Sequence[Line]]] = [("the trail", None, report.trail)]
     subjects += [(one.hypothesis, f"h/{one.hypothesis}.html", one.lines) for one in report.hypotheses]
@@ -170,6 +184,7 @@ def write_audit(report: AuditReport, date: str, folder: str, common: Mapping[str
         "here": "audit.html",
         "report": report,
         "date": date,
+        "taken": taken,
         "ending": ENDINGS[report.exit_code],
         "promises": [(step, promises[step]) for step in order],
         "rows": rows,

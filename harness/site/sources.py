@@ -17,6 +17,7 @@ from harness.ledger.audit.beside import beside
 from harness.ledger.code import digest_package
 from harness.pipeline.paper_manifest import find_papers
 from harness.pipeline.roots import find_root
+from harness.plugins.digests import SETTLING
 from harness.plugins.distributions import describe_packages
 from harness.plugins.registry import FAMILIES, find_entry_points
 from harness.site.rendering import find_folder
@@ -32,9 +33,6 @@ UNREAD = "not read"
 """Beginning of what stands in place of the digest of a file that can't be read."""
 MANY = 500
 """Files from which a second process is worth its while."""
-SETTLED = 2 * 10**9
-"""Nanoseconds since the last change of a file from which on its marks are remembered: a change that falls into the same
-tick of a coarse clock would leave them as they are."""
 
 
 class Looked(NamedTuple):
@@ -44,6 +42,8 @@ class Looked(NamedTuple):
     """Path → digest of the file's bytes, or why it can't be read."""
     marks: dict[str, str]
     """Marks of a file → digest, for the next look: who finds the same marks need not read the file again."""
+    read: int
+    """Number of files that were read."""
 
 
 def list_sources(trail: Path, hypotheses: Path) -> tuple[Path, ...]:
@@ -70,20 +70,23 @@ def list_files(folder: Path) -> Iterable[str]:
 def look_at_files(folders: Sequence[Path], known: Mapping[str, str]) -> Looked:
     """Look at every file in these folders; of many that must be read, half are read beside us.
 
-    ``known``: marks of an earlier look. A file with the same place, inode, size and times of change has the same bytes:
-    a write sets the time of change, and no program can set it back. Only who sets back the computer's clock, or writes
-    to the disk past the file system, deceives it.
+    ``known``: marks of an earlier look. A file with the same place, inode, size and times is taken to have the same
+    bytes: a write moves the time of change, and no call sets it. A look may miss what a shared mapping of memory wrote,
+    whose times come late; a write where a file system keeps other times, or shows them late or by another computer's
+    clock (FAT, FUSE, SMB, NFS); one after which the clock was set back; and one past the file system. What changed so
+    lately that its times may not tell a second change (``SETTLING``), or while it was read, is not remembered.
     """
     begun, marks, fresh = time.time_ns(), {}, set()
     for path in (path for folder in folders for path in list_files(folder)):
         marks[path], changed = _mark(path)
-        if changed is None or changed > begun - SETTLED:
+        if changed is None or changed > begun - SETTLING:
             fresh.add(path)
     due = [path for path, mark in marks.items() if mark not in known]
     read = _digest_many(due)
     digests = {path: read[path] if path in read else known[mark] for path, mark in marks.items()}
+    fresh.update(path for path in due if _mark(path)[0] != marks[path])
     lasting = (path for path in marks if path not in fresh and not digests[path].startswith(UNREAD))
-    return Looked(digests, {marks[path]: digests[path] for path in lasting})
+    return Looked(digests, {marks[path]: digests[path] for path in lasting}, len(due))
 
 
 def digest_file(path: str | Path) -> str:

@@ -16,8 +16,8 @@ SECONDS = 0.5
 BUSY = 10
 """A look is followed by a pause of so many times its own duration, if that is longer."""
 
-Stamp = frozenset[tuple[str, int, int, int]]
-"""Path, inode, size and time of change of every file."""
+Stamp = frozenset[tuple[str, int, int, int, int]]
+"""Path, inode, size, time of modification and time of change of every file."""
 
 
 class Watcher:
@@ -77,5 +77,5 @@ class Watcher:
                     status = os.stat(path)  # noqa: PTH116
                 except OSError:
                     continue
-                found.add((path, status.st_ino, status.st_size, status.st_mtime_ns))
+                found.add((path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
         return frozenset(found)

@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -28,6 +28,7 @@ from harness.site import build, sources
 from harness.site.layout import SHELF, Layout, lay_out, lay_out_parts, stack
 from harness.site.marks import Scale, list_ticks
 from harness.site.reading import Trail
+from harness.site.watching import Watcher
 from tests.e2e.projects import REPOSITORY, Project, make_project
 
 STAMP = ".harness-site.json"
@@ -226,10 +227,11 @@ def test_a_file_is_read_again_unless_nothing_can_have_touched_it(
         path.write_text("before")
     link.symlink_to("old")
     assert sources.look_at_files([tmp_path], {}).marks == {}, "each was changed just now"
-    monkeypatch.setattr(sources, "SETTLED", -(10**15))
+    monkeypatch.setattr(sources, "SETTLING", -(10**15))
     first = sources.look_at_files([tmp_path], {})
     assert set(first.marks.values()) == {first.digests[str(old)]} and len(first.marks) == 2, "a link is none of them"
     known = dict.fromkeys(first.marks, "remembered")
+    assert (first.read, sources.look_at_files([tmp_path], known).read) == (3, 1)
     status = new.stat()
     new.write_text("after!")
     os.utime(new, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -247,7 +249,7 @@ def test_a_file_is_read_again_unless_nothing_can_have_touched_it(
 
 def test_what_is_changed_behind_a_sites_back_is_found(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other bytes of the same length and with the old time are read, although nothing else is."""
-    monkeypatch.setattr(sources, "SETTLED", -(10**15))
+    monkeypatch.setattr(sources, "SETTLING", -(10**15))
     site, trail, hypotheses = copied.root / "new", Ledger(copied.root / "verdicts"), copied.root / "hypotheses"
     build.build_site(site, trail, hypotheses)
     assert build.build_site(site, trail, hypotheses).written == ()
@@ -317,6 +319,68 @@ def test_a_page_that_somebody_lost_is_written_again(copied: Project) -> None:
     assert read(copied.root / "site")["h/tiny.html"] == before["h/tiny.html"]
 
 
+def test_files_that_were_young_are_remembered_by_a_later_build(
+    copied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, trail, hypotheses = copied.root / "new", Ledger(copied.root / "verdicts"), copied.root / "hypotheses"
+    monkeypatch.setattr(sources, "SETTLING", 10**15)
+    build.build_site(site, trail, hypotheses)
+    assert json.loads((site / STAMP).read_text())["marks"] == {}
+    monkeypatch.setattr(sources, "SETTLING", -(10**15))
+    assert build.build_site(site, trail, hypotheses).written == ()
+    marks = json.loads((site / STAMP).read_text())["marks"]
+    assert marks and sources.look_at_files([trail.root], marks).read == 0
+    before = (site / STAMP).stat()
+    assert build.build_site(site, trail, hypotheses).written == ()
+    now = (site / STAMP).stat()
+    assert (now.st_ino, now.st_mtime_ns) == (before.st_ino, before.st_mtime_ns), "not even the stamp"
+
+
+def test_a_file_that_changes_while_it_is_read_is_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "SETTLING", -(10**15))
+    for name in ("one", "other"):
+        (tmp_path / name).write_text(name)
+
+    def read(paths: Sequence[str]) -> dict[str, str]:
+        found = {path: sources.digest_file(path) for path in paths}
+        (tmp_path / "one").write_text("changed")
+        return found
+
+    monkeypatch.setattr(sources, "_digest_many", read)
+    assert set(sources.look_at_files([tmp_path], {}).marks.values()) == {hashlib.sha256(b"other").hexdigest()}
+
+
+def test_the_page_of_an_audit_says_what_it_took_from_an_earlier_build(
+    copied: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "SETTLING", -(10**15))
+    site, trail, hypotheses = copied.root / "new", Ledger(copied.root / "verdicts"), copied.root / "hypotheses"
+    build.build_site(site, trail, hypotheses)
+    assert b"on top of an earlier" not in (site / "audit.html").read_bytes()
+    files = len(list(sources.list_files(trail.root)))
+    trail.append("pilot", {"hypothesis": "other", "settings": {}})
+    build.build_site(site, Ledger(trail.root), hypotheses)
+    page = (site / "audit.html").read_text()
+    assert f"1 file of {files + 1} was read for a digest" in page
+    assert "1 result was taken as that build found" in page
+
+
+def test_a_view_sees_other_bytes_with_the_old_time_of_modification(tmp_path: Path) -> None:
+    for name in ("verdicts", "hypotheses"):
+        (tmp_path / name).mkdir()
+    path = tmp_path / "hypotheses/one.yaml"
+    path.write_text("before")
+    watcher = Watcher(tmp_path / "verdicts", tmp_path / "hypotheses", ())
+    assert watcher._stamp() == watcher._built
+    status = path.stat()
+    while path.stat().st_ctime_ns == status.st_ctime_ns:  # a clock may be coarse
+        path.write_text("after!")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert watcher._stamp() != watcher._built
+
+
 def test_a_page_is_kept_only_if_it_is_what_the_stamp_says(copied: Project) -> None:
     """Somebody may edit a page, and a build may end before its stamp, after which the sources are as they were."""
     site, ledger, hypotheses = copied.root / "site", copied.root / "verdicts", copied.root / "hypotheses"
@@ -379,7 +443,7 @@ def test_pages_that_are_made_beside_others_are_the_same(copied: Project, monkeyp
 
 def test_a_site_that_grew_is_the_one_that_is_built_at_once(copied: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that a build remembers of the one before makes a page, or an audit, say anything else."""
-    monkeypatch.setattr(sources, "SETTLED", -(10**15))  # or no file would be old enough to be remembered
+    monkeypatch.setattr(sources, "SETTLING", -(10**15))  # or no file would be old enough to be remembered
     trail, hypotheses, stamp = Ledger(copied.root / "verdicts"), copied.root / "hypotheses", ".harness-site.json"
     first = trail.index().fixing("other")[0].event.body
     form = json.loads(trail.read_object(first["canonical"]))

@@ -223,12 +223,15 @@ def make_task(place: Place, hypothesis: Hypothesis, session: Session) -> Task:
     project, settings = session.project, session.settings
     device = project.device if place.launcher.device is None else place.launcher.device
     modules = ledger.find_modules_behind(hypothesis)
+    # A worker describes these modules alone, and what else is loaded here may belong to the same distributions.
+    environment = ledger.describe_environment(project.root, modules)
+    environment = environment.model_copy(update={"foreign": describe_packages(modules)})
     return Task(
         plan=Plan(hypothesis=hypothesis.id, registration="", seeds=(), cohorts=()),
         device=HOST if hypothesis.built_in is None else device,
         compile=settings.compile,
         expected=None,
-        environment=ledger.describe_environment(project.root, modules),
+        environment=environment,
         modules=modules,
         data={},
         data_folder=place.launcher.data or str(project.data.absolute()),

@@ -166,12 +166,12 @@ def _find_other_software(terms: Terms, folder: Path) -> Iterator[str]:
         if (mine := here.packages.get(name)) != (theirs := there.packages.get(name)):
             yield f"{name} is {mine or 'missing'} here, not {theirs or 'missing'}"
     for module in sorted(terms.modules):
-        behind = describe_packages([module])
-        if not behind:
+        if not describe_packages([module]):
             yield f"the module {module}, which a plug-in comes from, is missing here"
-        for name in sorted(behind):
-            if behind[name].model_dump() != there.foreign.get(name):
-                yield f"the package {name}, which a plug-in comes from, is another here"
+    # All modules at once, as the run described them: an editable distribution's digest is over the modules asked for.
+    for name, package in describe_packages(terms.modules).items():
+        if package.model_dump() != there.foreign.get(name):
+            yield f"the package {name}, which a plug-in comes from, is another here"
 
 
 def _find_other_data(task: Task, images: dict[str, Images]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from harness.ledger import Environment, describe_environment
 from harness.pipeline.jobs import ENDED, HOST, READY, TASK, JobEnd, Ready, Task, read, write
 from harness.pipeline.session import Reporter
 from harness.pipeline.worker import work
+from harness.plugins import registry
+from harness.plugins.distributions import describe_packages
 from harness.records import Plan
 from tests.unit.training.training_inputs import arm, cohort, load_digits
 
@@ -67,6 +70,30 @@ def test_each_difference_of_the_software_is_named(tmp_path: Path, here: Environm
         "the module no_such_plugin, which a plug-in comes from, is missing here",
         "the package pytest, which a plug-in comes from, is another here",
     )
+
+
+def test_a_distribution_with_two_modules_is_the_same_where_it_is_installed_for_editing(
+    tmp_path: Path, here: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its digest is over the modules that are asked for together, and a part of them has another."""
+    modules = ("labmetrics", "labrules")
+    notes = tmp_path / "lab-1.0.dist-info"
+    notes.mkdir()
+    (notes / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
+    (notes / "RECORD").write_text("__editable__.lab.pth,,\n")
+    points = "[harness.metrics]\nlab_metric = labmetrics\n[harness.rules]\nlab_rule = labrules\n"
+    (notes / "entry_points.txt").write_text(points)
+    for module in modules:
+        (tmp_path / f"{module}.py").write_text(f"name = {module!r}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_find_installed", entry_points)  # which remembers what was installed before
+    both, one = describe_packages(modules), describe_packages(modules[:1])
+    assert list(both) == list(one) == ["lab"] and both != one
+    same = make_task(here.model_copy(update={"foreign": both}), modules=modules)
+    assert try_work(tmp_path / "same", same).how == "done"
+    (tmp_path / "labrules.py").write_text("name = 'another'\n")
+    end = try_work(tmp_path / "other", same)
+    assert (end.how, end.message) == ("differs", "the package lab, which a plug-in comes from, is another here")
 
 
 def test_a_plan_that_cannot_be_read_here_is_refused_by_what_differs(tmp_path: Path, here: Environment) -> None:

@@ -40,6 +40,7 @@ from harness.plugins.distributions import describe_packages
 from harness.records import Cohort, Hypothesis, Plan
 from harness.records.program import Program
 from harness.records.provenance import Launch
+from harness.system.storage import build_storage_error
 
 if TYPE_CHECKING:
     from harness.pipeline.session import Session
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 CARRIED_BYTES = 64 * 2**20
 """Most bytes of a program's inputs that travel with each job, where files do."""
+
+ALIKE = "make the machines alike: the same code, packages and Python"
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ def ask_device(remote: Remote, session: Session) -> DeviceFacts:
     Raises:
         Interrupted: the command is to end before that job began.
         LaunchFailed: code or packages are others there, or the job was refused, or ended without an answer.
+        StorageFailed: the place's folder can't be made or written.
     """
     place, task = remote.place, remote.task
     environment = task.environment.model_dump_json(include={"code", "packages", "python"})
@@ -175,13 +179,15 @@ def ask_device(remote: Remote, session: Session) -> DeviceFacts:
     chosen = f"{place.launcher.model_dump_json()} {task.device} {task.compile} {environment} {behind}"
     folder = Path(place.launcher.folder) / f"device-{hashlib.sha256(chosen.encode()).hexdigest()[:16]}"
     if (ready := read(folder, READY, Ready)) is None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write(folder, TASK, task)
-        ready = _await_device(folder, place, session)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write(folder, TASK, task)
+            ready = _await_device(folder, place, session)
+        except OSError as error:
+            raise build_storage_error(Path(error.filename or folder), error) from error
     if ready.differences:
         shutil.rmtree(folder, ignore_errors=True)  # it is asked again when that was mended
-        remedy = "make the machines alike: the same code, packages and Python"
-        raise LaunchFailed("; ".join(ready.differences), where=f"--on {place.name}", remedy=remedy)
+        raise LaunchFailed("; ".join(ready.differences), where=f"--on {place.name}", remedy=ALIKE)
     return ready.device
 
 
@@ -203,7 +209,8 @@ def _await_device(folder: Path, place: Place, session: Session) -> Ready:
             time.sleep(STOP_SECONDS)
         end = read(folder, ENDED, JobEnd)
         if end is not None and end.how in ("failed", "differs") and not (folder / READY).exists():
-            raise LaunchFailed(end.message, where=where, remedy=end.remedy)
+            remedy = ALIKE if end.how == "differs" else f"see {folder / LOG}"
+            raise LaunchFailed(end.message, where=where, remedy=end.remedy or remedy)
         with suppress(SchedulerSilent):
             if launcher.find_alive([record.tries[-1].id]):
                 gone = None

@@ -37,7 +37,7 @@ from harness.pipeline.jobs import (
 from harness.pipeline.places import Place
 from harness.pipeline.staging import CohortStaging, Staging
 from harness.records import Cohort, Plan
-from harness.system.storage import write_atomic
+from harness.system.storage import build_storage_error, write_atomic
 from harness.wording import format_count
 
 STOP_SECONDS = 0.1  # between two looks at whether the command is to end
@@ -101,10 +101,19 @@ class Spread:
 
         Raises:
             Interrupted: the command is to end, and jobs go on.
+            StorageFailed: a folder there can't be made or written.
             LaunchFailed: jobs were refused or ended without results as often as they may, or the machines there have
                 another device, code or data than the plan was made for.
             TrainingFailed: a worker says that training failed.
         """
+        try:
+            self._train(plan, waiting, trainer, tell)
+        except OSError as error:  # a full or broken disk fails no attempt: the same command goes on
+            raise build_storage_error(Path(error.filename or self.root), error) from error
+
+    def _train(
+        self, plan: Plan, waiting: list[Cohort], trainer: Trainer, tell: Callable[[int, Progress], None]
+    ) -> None:
         folder = trainer.folder
         write_atomic(folder / "work" / ELSEWHERE, str(self.root).encode())  # for who closes the attempt
         jobs = self._prepare(plan, waiting)
@@ -239,8 +248,8 @@ class Spread:
             for name in ("work", "weights", "logs"):  # all of it lies in the run's folder
                 shutil.rmtree(job.folder / name, ignore_errors=True)
         elif end is not None and end.how == "differs":
-            remedy = "make the machines alike, or choose those that are: by a partition, a constraint or an image"
-            raise LaunchFailed(end.message, where=f"--on {self.place.name}", remedy=remedy)
+            alike = "make the machines alike, or choose those that are: by a partition, a constraint or an image"
+            raise LaunchFailed(end.message, where=f"--on {self.place.name}", remedy=end.remedy or alike)
         elif end is not None and end.how == "failed":
             raise TrainingFailed(end.message, where=end.where, remedy=end.remedy or f"see {job.folder / LOG}")
         elif count_idle_tries(job.tries) > self.place.launcher.again:

@@ -75,6 +75,9 @@ def _try(folder: Path, task: Task, reporter: Reporter) -> JobEnd:
         return JobEnd(how="stopped", message=error.message)
     except HarnessError as error:
         return JobEnd(how="failed", message=error.message, where=error.where, remedy=error.remedy)
+    except OSError as error:  # a full or broken disk, which another machine may not have
+        traceback.print_exc()
+        return JobEnd(how="stopped", message=f"{type(error).__name__}: {error}")
     except Exception as error:
         if reporter.stop():  # a signal may break anything off, a compiler for example
             return JobEnd(how="stopped", message=f"{type(error).__name__}: {error}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from shutil import rmtree
 from typing import Any
 
 from harness import inference, ledger, plan
@@ -13,7 +12,7 @@ from harness.errors import UsageError
 from harness.ledger.body_fields import NONCE
 from harness.ledger.rerun_bodies import RepeatedBody
 from harness.ledger.seeding import derive_from_nonce
-from harness.pipeline.replicate import refuse_other_data
+from harness.pipeline.replicate import name_working_folder, refuse_other_data, remove_working_folder
 from harness.pipeline.run_files import read_file, read_registered, refuse_altered
 from harness.pipeline.run_steps import collect_measurements, open_equipment, plan_registered, train
 from harness.pipeline.session import Session
@@ -65,7 +64,9 @@ def repeat_run(name: str, nonce: str, session: Session) -> Repetition:
     equipment = open_equipment(hypothesis, session, run.body.pins.program)
     refuse_other_data(run, before, equipment)
     whole = make_whole_plan(equipment.device, hypothesis, fresh.seeds, fresh.registration, sources=equipment.sources)
-    folder = trail.root / run.hypothesis / f"repeating-{run.name}"
+    kind, behind = f"repeating-{run.name}", ledger.find_modules_behind(hypothesis)
+    environment = ledger.describe_environment(trail.root.parent.resolve(), behind)
+    folder = trail.root / run.hypothesis / name_working_folder(kind, whole, equipment, environment, behind)
     with ledger.lock_hypothesis(trail, run.hypothesis):
         if (tuned := train_search(fresh, equipment, folder, session)) is not None:
             fresh = tuned.registered
@@ -80,13 +81,12 @@ def repeat_run(name: str, nonce: str, session: Session) -> Repetition:
             results=trail.store_object(measured.to_json().encode()),
             **compare_repetition(hypothesis, before, measured),
             plan=whole.digest,
-            environment=ledger.describe_environment(trail.root.parent.resolve()),
+            environment=environment,
             device=equipment.device.name,
             arithmetic=dict(equipment.device.arithmetic),
         )
         trail.record(body)
-        rmtree(folder, ignore_errors=True)
-        equipment.remove_jobs(folder)
+        remove_working_folder(folder, kind, equipment)
     verdict = trail.index().verdict(run.digest)
     assert verdict is not None
     units = {

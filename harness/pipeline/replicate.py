@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
@@ -12,7 +12,7 @@ from typing import Literal
 from harness import inference, ledger, plan
 from harness.domain.tuning import apply_choices
 from harness.errors import DeviationRefused
-from harness.ledger import StartedRun
+from harness.ledger import Environment, StartedRun
 from harness.ledger.bodies import RunStartedBody
 from harness.ledger.rerun_bodies import ReplicatedBody
 from harness.pipeline.run_files import read_file, read_registered, refuse_altered
@@ -21,7 +21,9 @@ from harness.pipeline.session import Session
 from harness.pipeline.stages import join_results
 from harness.pipeline.together import read_company
 from harness.pipeline.tuning import SEARCH, make_whole_plan, train_search
-from harness.records import Decision, Hypothesis, Measurements, Registered, Search
+from harness.plugins.distributions import describe_packages
+from harness.records import Decision, Hypothesis, Measurements, Plan, Registered, Search
+from harness.records.base import write_canonical
 
 Measured = tuple[Measurements, Measurements | None]
 """The content of results.json and, of a tuned run, of search.json."""
@@ -79,7 +81,8 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
     planned = make_whole_plan(equipment.device, *fixed, sources=equipment.sources, company=equipment.company)
     behind = ledger.find_modules_behind(registered.hypothesis)
     environment = ledger.describe_environment(trail.root.parent.resolve(), behind)  # of the project whose trail it is
-    folder = trail.root / run.hypothesis / f"replicating-{run.name}"
+    kind = f"replicating-{run.name}"
+    folder = trail.root / run.hypothesis / name_working_folder(kind, planned, equipment, environment, behind)
     with ledger.lock_hypothesis(trail, run.hypothesis):
         again = _train_again(registered, first, equipment, folder.name, session)
         files = {name: trained.to_json().encode() for name, trained in zip(FILES, again, strict=True) if trained}
@@ -106,8 +109,7 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
             for data in (files[file] for file, digest in digests.items() if digest != recorded[file]):
                 trail.store_object(data)
             trail.record(body.model_copy(update={"circumstances": circumstances, "expected": expected}))
-        rmtree(folder, ignore_errors=True)
-        equipment.remove_jobs(folder)
+        remove_working_folder(folder, kind, equipment)
     return Replication(
         hypothesis=run.hypothesis,
         run=run.name,
@@ -118,6 +120,35 @@ def replicate_run(name: str, session: Session, *, record: bool = True) -> Replic
         outcome=outcome,
         head=trail.heads()[0],
     )
+
+
+def name_working_folder(
+    kind: str, planned: Plan, equipment: Equipment, environment: Environment, behind: Collection[str]
+) -> str:
+    """Name the folder in which a run is trained again, by all that its bits depend on.
+
+    Cohorts that another device, or other code, has sealed are never taken for this one's: an interrupted rerun goes on
+    only where it began.
+
+    ``behind``: other people's modules that the run uses, whatever else this process has loaded.
+    """
+    told = {
+        "plan": planned.digest,
+        "device": equipment.device.name,
+        "arithmetic": dict(equipment.device.arithmetic),
+        "code": environment.code,
+        "python": environment.python,
+        "packages": environment.packages,
+        "foreign": {name: package.model_dump() for name, package in describe_packages(behind).items()},
+    }
+    return f"{kind}-{hashlib.sha256(write_canonical(told).encode()).hexdigest()[:8]}"
+
+
+def remove_working_folder(folder: Path, kind: str, equipment: Equipment) -> None:
+    """Remove what a rerun worked with, and what an earlier version of harness left of one."""
+    for done in (folder, folder.with_name(kind)):
+        rmtree(done, ignore_errors=True)
+        equipment.remove_jobs(done)
 
 
 def list_circumstances(hypothesis: Hypothesis, before: RunStartedBody, now: ReplicatedBody) -> tuple[str, ...]:

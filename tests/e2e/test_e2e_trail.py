@@ -25,7 +25,10 @@ from harness.cli.app import app
 from harness.errors import Interrupted
 from harness.ledger import Ledger, verify_anchors
 from harness.pipeline.claims import append_walk_backs
-from harness.pipeline.session import Reporter
+from harness.pipeline.project import Settings
+from harness.pipeline.repeat import repeat_run
+from harness.pipeline.replicate import replicate_run
+from harness.pipeline.session import Reporter, Session
 from tests.e2e.folders import git
 from tests.e2e.projects import Project, make_project, run_file
 from tests.ssh import needs_ssh_keygen
@@ -234,6 +237,25 @@ def test_a_rerun_comes_to_the_same_bits_and_is_no_attempt(copy: Project, monkeyp
     assert len(copy.events("run_started")) == 1
     now = {path: path.read_bytes() for path in copy.root.rglob("verdicts/tiny/**/*") if path.is_file()}
     assert now == before | {path: b"" for path in now if path.name == ".lock"}
+
+
+@pytest.mark.parametrize("more", [(), ("--fresh", "0123456789abcdef")])
+def test_what_another_device_began_to_train_again_is_none_of_this_ones(
+    copy: Project, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...]
+) -> None:
+    (run,) = copy.runs()
+    kind = f"{'repeating' if more else 'replicating'}-{run.name}"
+    left = run.with_name(kind) / "work/cohort.json"  # as earlier versions did
+    left.parent.mkdir(parents=True)
+    left.write_text("{}")
+    session = Session.open(copy.root / "hypotheses", Settings(device="cpu"), Reporter(stop=lambda: True))
+    here = training.open_device("cpu", "auto")
+    with monkeypatch.context() as patched, pytest.raises(Interrupted):
+        patched.setattr(training, "open_device", lambda *asked: replace(here, name="another CPU"))
+        repeat_run("tiny", more[1], session) if more else replicate_run("tiny", session)
+    (theirs,) = run.parent.glob(f"{kind}-*")
+    done(copy, "replicate", "tiny", "--device", "cpu", *more)
+    assert list(run.parent.glob(f"{kind}*")) == [theirs], "what is done is removed, and what goes on elsewhere is kept"
 
 
 def test_results_that_were_made_up_do_not_replicate(copy: Project) -> None:

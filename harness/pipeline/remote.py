@@ -79,7 +79,8 @@ class Remote:
             }
         )
         root = find_jobs_folder(self, folder)
-        return Spread(self.place, task, root, session.reporter.say, self.make_estimate(device))
+        told = find_device_folder(self)
+        return Spread(self.place, task, root, session.reporter.say, self.make_estimate(device), told=told)
 
     def make_estimate(self, device: Device) -> Callable[[Cohort], float]:
         """Return an estimate of the seconds that a cohort trains on a device."""
@@ -108,7 +109,8 @@ class Remote:
             told = f"machines of {self.place.name} have cards of several kinds ({', '.join(cards)})"
             say(f"{told}, and nobody knows which a program takes: ask for one kind")
         task = self.task.model_copy(update={"expected": describe_device(device, cards), "program": program})
-        return Spread(self.place, task, root, say, lambda _: estimate_most(work.program, session), ReplicaStaging(work))
+        most, told = estimate_most(work.program, session), find_device_folder(self)
+        return Spread(self.place, task, root, say, lambda _: most, ReplicaStaging(work), told=told)
 
     def make_program_task(self, runnable: Runnable, session: Session) -> ProgramTask:
         """Make the part of a task that is about the program.
@@ -174,10 +176,7 @@ def ask_device(remote: Remote, session: Session) -> DeviceFacts:
         StorageFailed: the place's folder can't be made or written.
     """
     place, task = remote.place, remote.task
-    environment = task.environment.model_dump_json(include={"code", "packages", "python"})
-    behind = describe_packages(task.modules)  # whatever else a notebook has loaded is no matter of a worker's
-    chosen = f"{place.launcher.model_dump_json()} {task.device} {task.compile} {environment} {behind}"
-    folder = Path(place.launcher.folder) / f"device-{hashlib.sha256(chosen.encode()).hexdigest()[:16]}"
+    folder = find_device_folder(remote)
     if (ready := read(folder, READY, Ready)) is None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -189,6 +188,15 @@ def ask_device(remote: Remote, session: Session) -> DeviceFacts:
         shutil.rmtree(folder, ignore_errors=True)  # it is asked again when that was mended
         raise LaunchFailed("; ".join(ready.differences), where=f"--on {place.name}", remedy=ALIKE)
     return ready.device
+
+
+def find_device_folder(remote: Remote) -> Path:
+    """Return the folder of the job that tells of a place's device, by the code and options that it is asked with."""
+    launcher, task = remote.place.launcher, remote.task
+    environment = task.environment.model_dump_json(include={"code", "packages", "python"})
+    behind = describe_packages(task.modules)  # whatever else a notebook has loaded is no matter of a worker's
+    chosen = f"{launcher.model_dump_json()} {task.device} {task.compile} {environment} {behind}"
+    return Path(launcher.folder) / f"device-{hashlib.sha256(chosen.encode()).hexdigest()[:16]}"
 
 
 def _await_device(folder: Path, place: Place, session: Session) -> Ready:

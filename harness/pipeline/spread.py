@@ -91,6 +91,8 @@ class Spread:
     """Rough seconds that a cohort trains there, or the most that a program's replica may."""
     staging: Staging = field(default_factory=CohortStaging)
     """Staging of the jobs' files."""
+    told: Path | None = None
+    """Folder of the job that told of the device which the plan was made for."""
     silent: bool = field(default=False, init=False)
     """True while the scheduler gives no answer."""
 
@@ -248,6 +250,8 @@ class Spread:
             for name in ("work", "weights", "logs"):  # all of it lies in the run's folder
                 shutil.rmtree(job.folder / name, ignore_errors=True)
         elif end is not None and end.how == "differs":
+            if self.told is not None:  # the place may have another device by now: the next call asks
+                shutil.rmtree(self.told, ignore_errors=True)
             alike = "make the machines alike, or choose those that are: by a partition, a constraint or an image"
             raise LaunchFailed(end.message, where=f"--on {self.place.name}", remedy=end.remedy or alike)
         elif end is not None and end.how == "failed":

@@ -121,11 +121,13 @@ def test_training_that_fails_there_closes_the_attempt_and_says_where_its_log_is(
 def test_a_machine_with_another_device_trains_nothing(here: Remote) -> None:
     code, planned = here.call("plan", "hypotheses/tiny.yaml", "--device", "cpu", "--on", "there")
     assert code == 0 and "cohort" in planned, planned
+    told = set(here.jobs.glob("device-*"))
     here.prepare("other", "other")
     code, said = here.run()
     assert code == 1 and "--on there: the device's name is" in said, said
     assert not list(here.project.root.glob("verdicts/tiny/*/work/*.json"))
     assert not here.project.events("run_failed")
+    assert len(told - set(here.jobs.glob("device-*"))) == 1, "it may have another by now: it is asked again"
 
 
 def test_a_job_that_slurm_requeues_or_whose_time_is_over_goes_on(cluster: Remote, slurm: Slurm, reference: Any) -> None:

@@ -98,14 +98,17 @@ def test_a_worker_whose_disk_breaks_is_stopped_and_not_failed(tmp_path: Path, pl
 
 
 def test_what_a_worker_says_to_do_is_said_and_else_what_is_known(tmp_path: Path, one: Cohort, empty: Task) -> None:
-    spread = Spread(make_place(tmp_path), empty, tmp_path, lambda _: None)
+    device = tmp_path / "device-1"
+    spread = Spread(make_place(tmp_path), empty, tmp_path, lambda _: None, told=device)
     told = {}
     for number, remedy in enumerate((None, "install a CUDA build of PyTorch")):
+        device.mkdir()
         folder = tmp_path / f"job-{number}"
         job = Following(folder, [one], (Try(id="1"),))
         with pytest.raises(LaunchFailed, match="no CUDA device here") as refused:
             spread._close(job, JobEnd(how="differs", message="no CUDA device here", remedy=remedy), tmp_path)
         told[remedy] = refused.value.remedy
+        assert not device.exists(), "the place may have another device by now: it is asked again"
         record = read(folder, JOB, JobRecord)
         assert record is not None and record.tries[-1].ended == "differs: no CUDA device here"
     (own, else_) = told["install a CUDA build of PyTorch"], told[None]

@@ -48,7 +48,8 @@ class Launcher(Plugin):
 
     folder: str = Field(examples=["/shared/harness-work"])
     """Folder for the files of jobs, which every machine that trains sees under this path, unless they travel with it. A
-    relative one starts at pyproject.toml. What is kept there while a run lasts can be read by its owner alone."""
+    relative one starts at pyproject.toml. Each user has a folder of their own in it, by their number (uid), to which
+    nobody else has access; where several use one place, all of them must be allowed to make theirs."""
     data: str | None = Field(default=None, examples=["/data"])
     """Folder of the data sets, by its path there, and of a program's inputs that are too large to travel with a job. By
     default, that of a run here."""

@@ -8,6 +8,8 @@ options = ["--partition=gpu", "--gres=gpu:1", "--time=02:00:00"]
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from harness.launchers import FAMILY, Launcher
 from harness.pipeline.project import Project
 from harness.pipeline.roots import ON, find_places
 from harness.plugins.registry import find_members
+from harness.system.storage import build_storage_error
 from harness.wording import suggest
 
 KIND = "kind"
@@ -36,28 +39,74 @@ class Place:
     name: str
     """NAME in ``[tool.harness.on.NAME]``."""
     launcher: Launcher
-    """The launcher, its folder an absolute path."""
+    """The launcher, its folder an absolute path: below the one that is described, the user's own."""
 
 
 def find_place(name: str, project: Project) -> Place:
     """Find the place that somebody names, or that is at an address.
 
     Raises:
-        UsageError: the project's settings have no such place, or describe it wrongly.
+        UsageError: the project's settings have no such place, or describe it wrongly, or somebody else may write to
+            this user's folder there.
     """
     if "://" in name:
         from platformdirs import user_state_path
 
         own = {KIND: ADDRESSED, "address": name, "folder": str((user_state_path("harness") / "jobs").absolute())}
-        return Place(name, _read_launcher(own, "--on"))
+        return _make_own(name, _read_launcher(own, "--on"), Path(own["folder"]))
     home, places = find_places(project.root)
     if name not in places:
         known = ", ".join(sorted(places)) or "none yet"
         remedy = f"describe it in pyproject.toml under [{ON}.{name}], see docs/cluster.md; known places: {known}"
         raise UsageError(f"no place is called {name!r}{suggest(name, places)}", where="--on", remedy=remedy)
     launcher = _read_launcher(places[name], f"{home / 'pyproject.toml'} [{ON}.{name}]")
-    folder = (home / Path(launcher.folder).expanduser()).absolute()
-    return Place(name, launcher.model_copy(update={"folder": str(folder)}))
+    return _make_own(name, launcher, (home / Path(launcher.folder).expanduser()).absolute())
+
+
+def make_folder(place: Place) -> None:
+    """Make this user's folder at a place, unless it is there.
+
+    Raises:
+        UsageError: somebody else has made it, or may write to it.
+        StorageFailed: it can't be made.
+    """
+    folder = Path(place.launcher.folder)
+    try:
+        folder.mkdir(mode=stat.S_IRWXU, parents=True, exist_ok=True)
+    except OSError as error:
+        raise build_storage_error(folder, error) from error
+    _refuse_strange(folder, place.name)
+
+
+def _make_own(name: str, launcher: Launcher, folder: Path) -> Place:
+    """Return a place with this user's folder, so that several may use one place; where users have no number, it is all.
+
+    Raises:
+        UsageError: somebody else has made it, or may write to it.
+    """
+    own = folder / str(os.geteuid()) if hasattr(os, "geteuid") else folder
+    _refuse_strange(own, name)
+    return Place(name, launcher.model_copy(update={"folder": str(own)}))
+
+
+def _refuse_strange(folder: Path, name: str) -> None:
+    """Refuse a user's folder that others can put files in: what lies there is run, and taken for results."""
+    try:
+        found = folder.lstat()
+    except OSError:  # it is yet to be made
+        return
+    if not hasattr(os, "geteuid"):
+        return
+    told = None
+    if not stat.S_ISDIR(found.st_mode):
+        told = "is no folder, or a link"
+    elif found.st_uid != os.geteuid():
+        told = f"belongs to the user {found.st_uid}"
+    elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        told = "can be written by others"
+    if told is not None:
+        remedy = "look at what is there, and remove it or take others' rights (chmod 700); or name another folder"
+        raise UsageError(f"{folder}, for your jobs, {told}", where=f"--on {name}", remedy=remedy)
 
 
 def _read_launcher(table: Mapping[str, Any], where: str) -> Launcher:

@@ -32,7 +32,7 @@ from harness.pipeline.jobs import (
     read,
     write,
 )
-from harness.pipeline.places import Place, find_place
+from harness.pipeline.places import Place, find_place, make_folder
 from harness.pipeline.program import Runnable, count_parallel
 from harness.pipeline.spread import DONE, STOP_SECONDS, Spread, bundle_for, make_job, read_end
 from harness.pipeline.staging import ReplicaStaging
@@ -174,8 +174,10 @@ def ask_device(remote: Remote, session: Session) -> DeviceFacts:
         Interrupted: the command is to end before that job began.
         LaunchFailed: code or packages are others there, or the job was refused, or ended without an answer.
         StorageFailed: the place's folder can't be made or written.
+        UsageError: somebody else may write to it.
     """
     place, task = remote.place, remote.task
+    make_folder(place)
     folder = find_device_folder(remote)
     if (ready := read(folder, READY, Ready)) is None:
         try:

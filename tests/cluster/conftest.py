@@ -52,7 +52,7 @@ class Remote:
 
     project: Project
     jobs: Path
-    """Folder of the place."""
+    """This user's folder at the place."""
     variables: dict[str, str]
 
     def prepare(self, *faults: str) -> None:
@@ -122,7 +122,7 @@ class Site:
 
     kind: str
     jobs: Path
-    """Its folder."""
+    """This user's folder there."""
     variables: dict[str, str]
     """Variables of whoever gives commands there."""
     options: str
@@ -137,7 +137,7 @@ class Site:
             f"""\
 [tool.harness.on.there]
 kind = "{self.kind}"
-folder = "{self.jobs}"
+folder = "{self.jobs.parent}"
 python = "{shim}"
 poll_seconds = 0.2
 grace_seconds = 0.5
@@ -153,10 +153,17 @@ def make_remote(root: Path, site: Site, more: str = "") -> Remote:
     return Remote(project, site.jobs, site.variables)
 
 
+def make_own(folder: Path) -> Path:
+    """Make this user's folder at a place, as the first run there does."""
+    own = folder / str(os.geteuid())
+    own.mkdir(mode=0o700, parents=True)
+    return own
+
+
 @pytest.fixture(scope="session")
 def local_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
     """This machine, all of whose jobs are in one folder: its device is asked for once."""
-    return Site("local", tmp_path_factory.mktemp("local"), {}, "at_most = 2")
+    return Site("local", make_own(tmp_path_factory.mktemp("local")), {}, "at_most = 2")
 
 
 @pytest.fixture
@@ -173,8 +180,7 @@ at_most = 2
 setup = "echo $CUDA_VISIBLE_DEVICES >>{slurm.folder}/seen"
 options = ["--gres=gpu:1", "--time=10", "--mem=100", "--requeue"]
 """
-    (slurm.folder / "jobs").mkdir(exist_ok=True)
-    return Site("slurm", slurm.folder / "jobs", slurm.environment, asked)
+    return Site("slurm", make_own(slurm.folder / "jobs"), slurm.environment, asked)
 
 
 @pytest.fixture
@@ -198,9 +204,7 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dask]:
 def dask_site(dask: Dask) -> Site:
     """A Dask."""
     settings = "\n".join(f"{key} = {json.dumps(value)}" for key, value in dask.settings.items())
-    jobs = dask.folder / "jobs"
-    jobs.mkdir(exist_ok=True)
-    return Site("dask", jobs, {}, settings)
+    return Site("dask", make_own(dask.folder / "jobs"), {}, settings)
 
 
 @pytest.fixture

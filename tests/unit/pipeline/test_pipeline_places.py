@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from harness.errors import UsageError
 from harness.launchers.dask import Dask
 from harness.launchers.slurm import Slurm
-from harness.pipeline.places import Place, find_place
+from harness.pipeline.places import Place, find_place, make_folder
 from harness.pipeline.project import Settings, find_project
 from harness.pipeline.spread import bundle
 
@@ -26,7 +27,7 @@ def read(folder: Path, text: str, name: str = "cluster") -> Place:
 def test_a_place_has_its_launcher_and_an_absolute_folder(tmp_path: Path) -> None:
     place = read(tmp_path, f'[tool.harness]\ndevice = "cpu"\n{TABLE}options = ["--gres=gpu:1"]\n')
     assert isinstance(place.launcher, Slurm) and place.launcher.options == ("--gres=gpu:1",)
-    assert place.launcher.folder == str(tmp_path / "jobs")
+    assert place.launcher.folder == str(tmp_path / "jobs" / str(os.geteuid()))
     assert find_project(tmp_path, Settings()).device == "cpu"
 
 
@@ -52,6 +53,35 @@ def test_what_is_wrong_with_a_place_is_said_with_its_remedy(tmp_path: Path, text
     with pytest.raises(UsageError) as refused:
         read(tmp_path, text, name)
     assert told in refused.value.message and refused.value.remedy and refused.value.where
+
+
+def test_each_user_has_a_folder_that_nobody_else_writes_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = read(tmp_path, TABLE)
+    own = Path(place.launcher.folder)
+    assert not own.exists()
+    make_folder(place)
+    make_folder(place)
+    assert own.stat().st_mode & 0o777 == 0o700 and read(tmp_path, TABLE) == place
+    with monkeypatch.context() as patched:  # a second user of the same place
+        patched.setattr(os, "geteuid", lambda: 4321)
+        assert read(tmp_path, TABLE).launcher.folder == str(own.with_name("4321"))
+        own.rename(own.with_name("4321"))
+        with pytest.raises(UsageError, match="4321, for your jobs, belongs to the user") as refused:
+            read(tmp_path, TABLE)
+        assert refused.value.where == "--on cluster" and "name another folder" in str(refused.value.remedy)
+        patched.delattr(os, "geteuid")  # as on Windows
+        assert read(tmp_path, TABLE).launcher.folder == str(own.parent)
+    (own.with_name("4321")).rename(own)
+    for mode in (0o720, 0o702):
+        own.chmod(mode)
+        for again in (lambda: read(tmp_path, TABLE), lambda: make_folder(place)):
+            with pytest.raises(UsageError, match="can be written by others"):
+                again()
+    own.chmod(0o700)
+    own.rename(tmp_path / "elsewhere")
+    own.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="is no folder, or a link"):
+        read(tmp_path, TABLE)
 
 
 def test_jobs_are_counted_as_idle_only_if_they_came_no_further() -> None:

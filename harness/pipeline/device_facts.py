@@ -53,6 +53,13 @@ def list_cards(folder: Path | None = None) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
+def describe_kinds(whose: str, cards: tuple[str, ...], remedy: str) -> str | None:
+    """Return what should be known of machines with cards of several kinds, where programs run; None if of one."""
+    if len(cards) < 2:
+        return None
+    return f"{whose} cards of several kinds ({', '.join(cards)}), and nobody knows which a program takes: {remedy}"
+
+
 def describe_elsewhere() -> Device:
     """Return where linked runs were made, as a plan and a verdict name it."""
     return cast("Device", Host("elsewhere, outside harness"))

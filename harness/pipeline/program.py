@@ -16,6 +16,7 @@ from harness.domain.trained import Elsewhere, Result
 from harness.domain.tuning import describe_values
 from harness.errors import UsageError
 from harness.ledger import Pins
+from harness.pipeline.device_facts import describe_kinds, list_cards
 from harness.pipeline.project import Settings
 from harness.pipeline.session import Session
 from harness.records import Hypothesis, Plan
@@ -144,6 +145,7 @@ def prepare_program(hypothesis: Hypothesis, pins: ProgramPins, session: Session)
         message = f"there is no command {program.command[0]!r} here"
         raise UsageError(message, where="program.command", remedy="install it, or correct the command")
     _ask(hypothesis, pins, commands, session)
+    tell_of_kinds(session)
     work = programs.Work(
         program=program,
         results=results,
@@ -223,6 +225,14 @@ def list_cards_for(settings: Settings) -> tuple[str, ...]:
         message = f"each replica is to have {settings.gpus}, and there are {len(cards)} cards here"
         raise UsageError(message, where="--gpus", remedy="give fewer, or name the cards in CUDA_VISIBLE_DEVICES")
     return cards
+
+
+def tell_of_kinds(session: Session) -> None:
+    """Say it where replicas are given cards of this machine, and it has several kinds: they give other bits."""
+    if session.settings.gpus is not None and session.settings.on is None:
+        told = describe_kinds("this machine has", list_cards(), "name those of one kind in CUDA_VISIBLE_DEVICES")
+        if told is not None:
+            session.reporter.say(told)
 
 
 def count_cores() -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness import ledger, plan
 from harness.errors import LaunchFailed, UsageError
 from harness.launchers import LOG, SchedulerSilent
-from harness.pipeline.device_facts import describe_device
+from harness.pipeline.device_facts import describe_device, describe_kinds
 from harness.pipeline.jobs import (
     ENDED,
     HOST,
@@ -105,9 +105,8 @@ class Remote:
         program, work = self.make_program_task(runnable, session), runnable.work
         root, say = find_jobs_folder(self, folder), session.reporter.say
         cards = ask_device(self, session).cards  # which is known by now
-        if len(cards) > 1:
-            told = f"machines of {self.place.name} have cards of several kinds ({', '.join(cards)})"
-            say(f"{told}, and nobody knows which a program takes: ask for one kind")
+        if (told_of := describe_kinds(f"machines of {self.place.name} have", cards, "ask for one kind")) is not None:
+            say(told_of)
         task = self.task.model_copy(update={"expected": describe_device(device, cards), "program": program})
         most, told = estimate_most(work.program, session), find_device_folder(self)
         return Spread(self.place, task, root, say, lambda _: most, ReplicaStaging(work), told=told)

@@ -6,12 +6,15 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness.errors import UsageError
-from harness.pipeline.program import list_cards_for, refuse_parallel
+from harness.pipeline import device_facts
+from harness.pipeline.program import list_cards_for, refuse_parallel, tell_of_kinds
 from harness.pipeline.project import Settings
+from harness.pipeline.session import Reporter, Session
 from harness.programs import find_cards
 from tests.unit.programs.toys import GOOD, make
 
@@ -80,3 +83,26 @@ def test_cards_are_refused_where_there_are_too_few_or_others_give_them_out() -> 
     with pytest.raises(UsageError, match="has no effect") as refused:
         refuse_parallel(Settings(gpus=1))
     assert refused.value.where == "--gpus"
+
+
+def test_a_machine_with_several_kinds_of_cards_is_told_of_where_replicas_are_given_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_facts, "CARDS", tmp_path / "gpus")
+    said: list[str] = []
+
+    def tell(**settings: Any) -> list[str]:
+        said.clear()
+        tell_of_kinds(Session.open(tmp_path, Settings(**settings), Reporter(say=said.append)))
+        return said
+
+    for number, model in enumerate(("NVIDIA L4", "NVIDIA L4", "NVIDIA H200")):
+        assert not tell(gpus=1), "cards of one kind, or none"
+        (tmp_path / f"gpus/{number}").mkdir(parents=True)
+        (tmp_path / f"gpus/{number}/information").write_text(f"Model: \t {model}\nIRQ: 3\n")
+    (told,) = tell(gpus=1)
+    assert told == (
+        "this machine has cards of several kinds (NVIDIA H200, NVIDIA L4), and nobody knows which a program takes: "
+        "name those of one kind in CUDA_VISIBLE_DEVICES"
+    )
+    assert not tell() and not tell(gpus=1, on="there")

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -109,7 +110,27 @@ def _find_free_memory() -> int:
         (line,) = [line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable:")]
     except (OSError, ValueError):
         return 0
-    return int(line.split()[1]) << 10
+    return min([int(line.split()[1]) << 10, *list_group_memory()])
+
+
+def list_group_memory(groups: Path = Path("/sys/fs/cgroup"), told: Path = Path("/proc/self/cgroup")) -> list[int]:
+    """Return the bytes that are left of each limit of this process's groups, as containers have one (cgroup v2).
+
+    Files that were read and could be dropped count as used only if they are in use.
+    """
+    try:
+        (own,) = [line[3:] for line in told.read_text().splitlines() if line.startswith("0::")]
+    except (OSError, ValueError):
+        return []
+    found, folder = [], groups / own.strip("/")
+    for group in (folder, *folder.parents):
+        with suppress(OSError, ValueError, KeyError):  # ValueError: no limit, "max"
+            limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+            parts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            found.append(max(limit - used + int(parts["inactive_file"]), 0))
+        if group == groups:
+            break
+    return found
 
 
 @pytest.hookimpl(optionalhook=True)

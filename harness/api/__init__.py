@@ -107,6 +107,7 @@ def plan(
 
     ``device``, ``data`` and ``verdicts`` are the settings of the command line, and come from the same places if they
     are left out. ``on``: the place that would train, as ``harness plan --on``; a job of it is asked for its device.
+    By default, the one that the variable HARNESS_ON names, and "" is here whatever it names.
     ``measure``: time some steps first.
 
     Raises:
@@ -172,6 +173,7 @@ def run(
 
     ``on``: a place that trains it in jobs, as ``harness run --on``: a name of the project's settings or the address of
     a Dask. The results have the same bits as on one machine of that kind, and the same call attaches to what runs.
+    By default, it is the one that the variable HARNESS_ON names, and "" is here whatever it names.
     ``yes``: the commands of a program may run here for the first time, as ``--yes`` allows it; nobody is asked.
     ``say`` is called with each sentence that the command line would print on the way, such as ``print``. An interrupt
     leaves the attempt open, and the same call goes on from its last checkpoint.
@@ -309,8 +311,8 @@ def _open_trail(project: Place, verdicts: Place | None) -> Ledger:
 
 
 def _choose_place(on: str | None) -> str | None:
-    """Return the place that is named, or that ``HARNESS_ON`` names for all commands."""
-    return os.environ.get("HARNESS_ON") or None if on is None else on
+    """Return the place that is named, or that ``HARNESS_ON`` names; None for here, which "" names."""
+    return (os.environ.get("HARNESS_ON") if on is None else on) or None
 
 
 def _collect_settings(*, data: Place | None = None, verdicts: Place | None = None, **more: Any) -> Settings:

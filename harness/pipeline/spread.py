@@ -131,7 +131,7 @@ class Spread:
                 going = [job for job in going if job.is_open]
                 self._submit(to_start, going)
         except (LaunchFailed, TrainingFailed):
-            self._cancel(jobs)
+            cancel(self.place, jobs, self.say)
             raise
         lost = [job for job in jobs if job.given_up is not None]
         if lost:
@@ -278,11 +278,13 @@ class Spread:
                 at = Progress(told.done, 1, *shape, told.steps, 0, replica=told.replica)
                 tell(numbers[job.cohorts[0].digest], at)
 
-    def _cancel(self, jobs: Sequence[Following]) -> None:
-        try:
-            self.place.launcher.cancel([job.id for job in jobs if job.is_open])
-        except SchedulerSilent as error:
-            self.say(f"jobs of {self.place.name} may go on: {error.message}")
+
+def cancel(place: Place, jobs: Sequence[Following], say: Callable[[str], None]) -> None:
+    """Ask the jobs that may go on to end, or say that nobody can be asked."""
+    try:
+        place.launcher.cancel([job.id for job in jobs if job.is_open])
+    except SchedulerSilent as error:
+        say(f"jobs of {place.name} may go on: {error.message}")
 
 
 def bundle_for(place: Place, cohorts: Sequence[Cohort], estimate: Callable[[Cohort], float]) -> list[list[Cohort]]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -22,6 +22,17 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 
 DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bf16": torch.float32, "float64": torch.float64}
 """Precision in the hypothesis file → type of weights and optimizer state."""
+
+
+class Card(NamedTuple):
+    """A card, by what makes its kind."""
+
+    name: str
+    """Name of its model."""
+    processors: int
+    """Number of its multiprocessors."""
+    memory_bytes: int
+    """Its total memory."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +121,10 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
             remedy=f"the cards here are numbered 0 to {torch.cuda.device_count() - 1}",
         )
     device = torch.device("cuda", int(index or 0))
+    cards = 1 if index else torch.cuda.device_count()
+    require_one_kind([_describe_card(number) for number in range(cards)] if cards > 1 else [])
     card = _use_card(device)
     name = card.name if compiling == "auto" else f"{card.name}, compile {compiling}"
-    cards = 1 if index else torch.cuda.device_count()
-    require_one_kind([torch.cuda.get_device_name(number) for number in range(cards)] if cards > 1 else [])
     return Device(
         device,
         name,
@@ -126,18 +137,25 @@ def open_device(kind: str, compiling: str = "auto") -> Device:
     )
 
 
-def require_one_kind(names: Sequence[str]) -> None:
+def require_one_kind(cards: Sequence[Card]) -> None:
     """Refuse to train on cards of several kinds at a time: a verdict names one, and other cards give other bits.
 
-    ``names``: the card of each number, from 0 on.
+    ``cards``: the card of each number, from 0 on. Some of one name have other numbers of processors, or other memory.
 
     Raises:
         UsageError: they are of several kinds.
     """
-    if len(set(names)) > 1:
-        told = ", ".join(f"cuda:{number} {name}" for number, name in enumerate(names))
+    if len(set(cards)) > 1:
+        alike = len({card.name for card in cards}) == 1
+        more = [f" ({c.processors} processors, {c.memory_bytes:,} bytes)" if alike else "" for c in cards]
+        told = ", ".join(f"cuda:{at} {card.name}{more[at]}" for at, card in enumerate(cards))
         remedy = "name one card with --device, or those of one kind in CUDA_VISIBLE_DEVICES"
         raise UsageError(f"the cards here are of several kinds: {told}", where="--device", remedy=remedy)
+
+
+def _describe_card(number: int) -> Card:
+    found = torch.cuda.get_device_properties(number)
+    return Card(found.name, found.multi_processor_count, found.total_memory)
 
 
 def _use_card(device: torch.device) -> Any:

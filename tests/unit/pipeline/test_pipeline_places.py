@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from harness import api
 from harness.errors import UsageError
 from harness.launchers.dask import Dask
 from harness.launchers.slurm import Slurm
@@ -82,6 +83,13 @@ def test_each_user_has_a_folder_that_nobody_else_writes_to(tmp_path: Path, monke
     own.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UsageError, match="is no folder, or a link"):
         read(tmp_path, TABLE)
+
+
+def test_the_variable_s_place_is_taken_unless_another_or_here_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARNESS_ON", "cluster")
+    assert [api._choose_place(on) for on in (None, "lab", "")] == ["cluster", "lab", None]
+    monkeypatch.delenv("HARNESS_ON")
+    assert [api._choose_place(on) for on in (None, "lab", "")] == [None, "lab", None]
 
 
 def test_jobs_are_counted_as_idle_only_if_they_came_no_further() -> None:

@@ -12,7 +12,7 @@ import torch
 
 from harness.errors import UsageError
 from harness.training import open_device
-from harness.training.device import require_one_kind
+from harness.training.device import Card, require_one_kind
 
 SHOW = "from harness.training import open_device; print(open_device('cpu').name)"
 
@@ -33,7 +33,11 @@ def test_other_instructions_are_another_device() -> None:
 
 
 def test_cards_of_several_kinds_are_refused() -> None:
+    large, small = Card("NVIDIA H200", 132, 150_000_000_000), Card("NVIDIA L4", 58, 24_000_000_000)
     require_one_kind([])
-    require_one_kind(["NVIDIA H200", "NVIDIA H200"])
-    with pytest.raises(UsageError, match="several kinds: cuda:0 NVIDIA H200, cuda:1 NVIDIA L4"):
-        require_one_kind(["NVIDIA H200", "NVIDIA L4"])
+    require_one_kind([large, large])
+    with pytest.raises(UsageError, match=r"several kinds: cuda:0 NVIDIA H200, cuda:1 NVIDIA L4\n"):
+        require_one_kind([large, small])
+    for part, told in ((large._replace(processors=60), "60 processors"), (large._replace(memory_bytes=9), " 9 bytes")):
+        with pytest.raises(UsageError, match=f"several kinds: cuda:0 NVIDIA H200 .*, cuda:1 NVIDIA H200 .*{told}"):
+            require_one_kind([large, part])

@@ -29,7 +29,7 @@ def run_verbs(verbs: tuple[tuple[str, ...], ...], project: Path, memory: int) ->
     variables = {"NO_COLOR": "1", "COLUMNS": "300", "GIT_CEILING_DIRECTORIES": str(project.parent)}
     told = ""
     for verb in verbs:
-        ran = commands.run(verb, project, os.environ | variables, SECONDS, memory)
+        ran = commands.run(verb, project, os.environ | variables, SECONDS, memory=memory)
         told += f"<{verb[0]} ended with {ran.returncode}>\n{ran.stdout}{ran.stderr}"
         assert ran.returncode >= 0, told
     assert "Traceback" not in told and "internal error" not in told, told

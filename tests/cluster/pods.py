@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ import yaml
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = (Path(sys.executable).parent.parent, Path(sys.base_prefix), REPOSITORY)
 """What an image would hold: this Python with all that is installed beside it, and harness."""
+
+CHROOT = shutil.which("chroot", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+"""Path of chroot, which need not be on a PATH that leaves out what is for root."""
 
 
 def read_block(page: str, language: str, containing: str = "") -> str:
@@ -37,6 +41,8 @@ def find_lack() -> str | None:
     """Return why no container can be made here; None if one can."""
     if os.geteuid() != 0:
         return "needs to be root, who makes containers"
+    if CHROOT is None:
+        return "needs chroot"
     if len({path.stat().st_dev for path in (Path("/"), *SOURCES)}) > 1:
         return "needs Python and harness on the file system of /"
     made = [
@@ -118,7 +124,7 @@ class Pods:
         become = ["setpriv", "--reuid", str(user), "--regid", str(pod["securityContext"]["runAsGroup"]), "--groups"]
         become += [str(group), "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all"]
         become += ["env", "-i", *self._list_variables(services)]
-        return "\n".join([*lines, f"exec chroot . {shlex.join([*become, *container['command']])}\n"])
+        return "\n".join([*lines, f"exec {CHROOT} . {shlex.join([*become, *container['command']])}\n"])
 
     def _list_variables(self, services: dict[str, int]) -> list[str]:
         """List what Kubernetes gives a container: a home that is none, and where all services are."""

@@ -64,11 +64,12 @@ def test_a_package_that_was_described_before_stays_as_it_was_then() -> None:
 
 
 def test_modules_belong_to_whom_the_standard_library_says() -> None:
-    """It may know more names: of folders that can't be imported, on some versions of Python."""
+    """It may know more names: of folders that can't be imported, on some versions of Python; and a distribution twice,
+    if there are two copies on the path, such as those that setuptools brings along."""
     ours, theirs = _map_modules(), packages_distributions()
     assert {"torch", "numpy", "pydantic", "yaml"} <= ours.keys() <= theirs.keys()
     assert {module: sorted(owners) for module, owners in ours.items()} == {
-        module: sorted(theirs[module]) for module in ours
+        module: sorted(set(theirs[module])) for module in ours
     }
     assert not [module for module in theirs.keys() - ours.keys() if _find_places(module)]
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
-from typing import Any
 
 import pytest
 
@@ -91,14 +90,15 @@ class Remote:
         (page,) = self.project.root.glob("verdicts/tiny/*/verdict.md")
         return page.read_text()
 
-    def replicas(self) -> Any:
-        """What was measured, in results.json's own form."""
-        (results,) = self.project.root.glob("verdicts/tiny/*/results.json")
-        return json.loads(results.read_bytes())["replicas"]
+    def results(self) -> bytes:
+        """results.json, but for the digest of its registration, which says when that was."""
+        (path,) = self.project.root.glob("verdicts/tiny/*/results.json")
+        written = path.read_bytes()
+        return written.replace(json.loads(written)["registration"].encode(), b"")
 
 
 @pytest.fixture(scope="session")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def reference(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What is measured where no job is."""
 
     def make(folder: Path) -> None:
@@ -106,7 +106,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Any:
         assert project.harness("run", "hypotheses/tiny.yaml", "--device", "cpu").returncode == 0
 
     found = Project(made_once(tmp_path_factory, "trained-here", make) / "project")
-    return Remote(found, found.root, {}).replicas()
+    return Remote(found, found.root, {}).results()
 
 
 def read_job(folder: Path) -> str:

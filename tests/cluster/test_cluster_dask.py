@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,7 +32,7 @@ while True:
 """A command that begins, and saves what it has when it is told to end."""
 
 
-def test_worker_command_and_scheduler_may_be_killed(lab: Remote, dask: Dask, reference: Any) -> None:
+def test_worker_command_and_scheduler_may_be_killed(lab: Remote, dask: Dask, reference: bytes) -> None:
     lab.prepare("hold", "hold", "hold")
     command = lab.start()
     lab.await_held()
@@ -62,7 +61,7 @@ def test_worker_command_and_scheduler_may_be_killed(lab: Remote, dask: Dask, ref
     assert "| Trained in | 1 job of dask" in lab.page()
     (weights,) = lab.project.root.glob("verdicts/tiny/*/weights")
     assert len(list(weights.rglob("*.safetensors"))) == 18
-    assert lab.replicas() == reference
+    assert lab.results() == reference
 
 
 def make_launcher(folder: Path, dask: Dask, **other: str) -> Launcher:

@@ -90,7 +90,7 @@ def pods(tmp_path: Path) -> Iterator[Pods]:
 
 
 @needs_kubectl
-def test_the_pods_train_as_processes_without_a_name_or_a_home(tmp_path: Path, pods: Pods, reference: Any) -> None:
+def test_the_pods_train_as_processes_without_a_name_or_a_home(tmp_path: Path, pods: Pods, reference: bytes) -> None:
     home, keys = tmp_path / "home", tmp_path / "keys"
     home.mkdir()
     keys.mkdir()
@@ -128,4 +128,4 @@ def test_the_pods_train_as_processes_without_a_name_or_a_home(tmp_path: Path, po
     assert planned.returncode == 0 and "1 job at k8s" in planned.stdout, planned.stderr + told()
     ran = call("run", "hypotheses/tiny.yaml")
     assert ran.returncode == 0 and "1 job submitted to k8s" in ran.stderr, ran.stderr + told()
-    assert Remote(project, project.root, {}).replicas() == reference
+    assert Remote(project, project.root, {}).results() == reference

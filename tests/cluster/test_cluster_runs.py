@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,7 @@ from tests.cluster.conftest import Remote, read_job
 from tests.cluster.slurm import Slurm, wait_until
 
 
-def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) -> None:
+def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: bytes) -> None:
     remote.prepare("kill", "hold", "term")
     command = remote.start()
     held = remote.await_held()
@@ -50,11 +49,11 @@ def test_jobs_and_their_command_may_be_killed(remote: Remote, reference: Any) ->
     assert not list(remote.jobs.glob("tiny-*"))
     (weights,) = remote.project.root.glob("verdicts/tiny/*/weights")
     assert len(list(weights.rglob("*.safetensors"))) == 18
-    assert remote.replicas() == reference
+    assert remote.results() == reference
     assert remote.project.harness("audit").returncode in (0, 5)  # 5: nothing here is in git
 
 
-def test_an_interrupted_command_leaves_its_jobs_which_can_be_cancelled(remote: Remote, reference: Any) -> None:
+def test_an_interrupted_command_leaves_its_jobs_which_can_be_cancelled(remote: Remote, reference: bytes) -> None:
     remote.prepare("hold")
     command = remote.start()
     held = remote.await_held()
@@ -66,13 +65,13 @@ def test_an_interrupted_command_leaves_its_jobs_which_can_be_cancelled(remote: R
     remote.let_go(held)
     code, said = remote.run("--no-resume")
     assert code == 0, said
-    assert remote.replicas() == reference
+    assert remote.results() == reference
     (closed,) = remote.project.events("run_aborted")  # what lay with the jobs could be read
     progress = closed["body"]["progress"]
     assert progress["readable"] or progress["trained"] + progress["under_way"] > 0, progress
 
 
-def test_a_job_that_always_dies_is_given_up_while_others_finish(here: Remote, reference: Any) -> None:
+def test_a_job_that_always_dies_is_given_up_while_others_finish(here: Remote, reference: bytes) -> None:
     settings = here.project.root / "pyproject.toml"
     settings.write_text(settings.read_text() + "again = 1\n")
     here.prepare("die", "", "full")
@@ -83,10 +82,10 @@ def test_a_job_that_always_dies_is_given_up_while_others_finish(here: Remote, re
     assert not here.project.events("run_failed")
     code, said = here.run()
     assert code == 0, said
-    assert here.replicas() == reference
+    assert here.results() == reference
 
 
-def test_a_notebook_runs_there_on_slow_folders_and_a_run_is_replicated_there(here: Remote, reference: Any) -> None:
+def test_a_notebook_runs_there_on_slow_folders_and_a_run_is_replicated_there(here: Remote, reference: bytes) -> None:
     settings = here.project.root / "pyproject.toml"
     slow = settings.read_text().replace("grace_seconds = 0.5", "grace_seconds = 600")
     settings.write_text(slow + "cohorts_per_job = 9\n")
@@ -96,7 +95,7 @@ def test_a_notebook_runs_there_on_slow_folders_and_a_run_is_replicated_there(her
     planned = api.plan(file, device="cpu", on="there")
     said: list[str] = []
     verdict = api.load(file).run(device="cpu", on="there", say=said.append)
-    assert "1 job submitted to there" in said and here.replicas() == reference, said
+    assert "1 job submitted to there" in said and here.results() == reference, said
     assert "in 1 job at there" in repr(planned) and "| Trained in | 1 job of local |" in here.page(), "started once"
     code, told = here.call("replicate", verdict.run, "--device", "cpu", "--on", "there")
     assert code == 0 and "1 job submitted to there" in told and "the same results to the bit" in told, told
@@ -130,7 +129,9 @@ def test_a_machine_with_another_device_trains_nothing(here: Remote) -> None:
     assert len(told - set(here.jobs.glob("device-*"))) == 1, "it may have another by now: it is asked again"
 
 
-def test_a_job_that_slurm_requeues_or_whose_time_is_over_goes_on(cluster: Remote, slurm: Slurm, reference: Any) -> None:
+def test_a_job_that_slurm_requeues_or_whose_time_is_over_goes_on(
+    cluster: Remote, slurm: Slurm, reference: bytes
+) -> None:
     cluster.prepare("hold", "", "hold")  # a job, the other one, and whichever starts next
     command = cluster.start()
     job = read_job(cluster.await_held())
@@ -144,11 +145,11 @@ def test_a_job_that_slurm_requeues_or_whose_time_is_over_goes_on(cluster: Remote
     told, error = command.communicate()
     assert command.returncode == 0, told + error
     assert "JobState TIMEOUT, Reason TimeLimit" in error and "it is started again" in error, error
-    assert cluster.replicas() == reference
+    assert cluster.results() == reference
     assert set((slurm.folder / "seen").read_text().split()) <= {"0", "1"}
 
 
-def test_a_node_that_is_lost_costs_no_more_than_its_jobs(cluster: Remote, slurm: Slurm, reference: Any) -> None:
+def test_a_node_that_is_lost_costs_no_more_than_its_jobs(cluster: Remote, slurm: Slurm, reference: bytes) -> None:
     options = cluster.project.root / "pyproject.toml"
     options.write_text(options.read_text().replace(', "--requeue"', ""))
     cluster.prepare("hold")
@@ -159,4 +160,4 @@ def test_a_node_that_is_lost_costs_no_more_than_its_jobs(cluster: Remote, slurm:
     told, error = command.communicate()
     assert command.returncode == 0, told + error
     assert "it is started again" in error
-    assert cluster.replicas() == reference
+    assert cluster.results() == reference

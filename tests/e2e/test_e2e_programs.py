@@ -169,11 +169,12 @@ def answer(project: ProgramProject, word: bytes) -> tuple[int, str]:
         start_new_session=True,
     )
     os.close(theirs)
-    shown = b""
+    shown, asked = b"", False
     with suppress(OSError):  # as a terminal has it when nobody is left
         while data := os.read(ours, 4096):
             shown += data
-            if b"Run them?" in data:
+            if not asked and b"Run them? [y/N]: " in shown:  # which may come in parts
+                asked = True
                 assert not select.select([ours], [], [], 1.0)[0], "the question stays, and nothing wipes it out"
                 os.write(ours, word + b"\n")
     os.close(ours)

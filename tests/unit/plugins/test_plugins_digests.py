@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -63,13 +64,17 @@ def test_a_package_that_was_described_before_stays_as_it_was_then() -> None:
     assert describe_packages(["pytest", "iniconfig"], before) == {"iniconfig": now["iniconfig"], **before}
 
 
-def test_modules_belong_to_whom_the_standard_library_says() -> None:
-    """It may know more names: of folders that can't be imported, on some versions of Python; and a distribution twice,
-    if there are two copies on the path, such as those that setuptools brings along."""
-    ours, theirs = _map_modules(), packages_distributions()
+def test_modules_belong_to_whom_the_standard_library_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may know more names: of folders that can't be imported, on some versions of Python.
+
+    Another test may have loaded setuptools, which puts copies of other distributions on the path.
+    """
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if Path(path).name != "_vendor"])
+    importlib.invalidate_caches()
+    ours, theirs = _map_modules.__wrapped__(), packages_distributions()
     assert {"torch", "numpy", "pydantic", "yaml"} <= ours.keys() <= theirs.keys()
     assert {module: sorted(owners) for module, owners in ours.items()} == {
-        module: sorted(set(theirs[module])) for module in ours
+        module: sorted(theirs[module]) for module in ours
     }
     assert not [module for module in theirs.keys() - ours.keys() if _find_places(module)]
 

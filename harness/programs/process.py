@@ -79,13 +79,13 @@ class Running:
 
     def urge(self, since: float) -> None:
         """Have the guard go on if the program stopped it; end it if it is still stopped a while after ``since``."""
-        if time.monotonic() > since + GRACE_SECONDS and self._is_stopped():
+        if time.monotonic() > since + GRACE_SECONDS and self.is_stopped():
             self.ended = True
             self.process.kill()
         with suppress(OSError):
             self.process.send_signal(signal.SIGCONT)  # which changes nothing of one that runs
 
-    def _is_stopped(self) -> bool:
+    def is_stopped(self) -> bool:
         """Tell whether the guard is stopped, and not only slow; True where the system doesn't say it."""
         if not hasattr(os, "waitid"):
             return True

@@ -264,7 +264,7 @@ def test_a_guard_that_is_still_stopped_long_after_its_time_is_ended_with_all_tha
     stops = f"import os, time\nos.kill(os.getppid(), {int(signal.SIGSTOP)})\nopen({str(mark)!r}, 'w')\ntime.sleep(600)"
     running = start_one(make(tmp_path, f"{SLEEPER}])\n{stops}", **ONE))
     assert running.read()
-    while not mark.exists():
+    while not (mark.exists() and running.is_stopped()):  # a signal that is sent needn't have arrived
         time.sleep(0.02)
     running.latest = 0.0
     running.urge(since=-float("inf"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any
@@ -194,14 +195,28 @@ def reporting() -> Iterator[Reporter]:
         err.print(text, markup=False)
 
     with signals.listening(), say_from_thread(say) as told, show_progress() as show:
+
+        def train_gently() -> AbstractContextManager[None]:
+            keep_modules()
+            return signals.gently(lambda: told("stopping with a checkpoint (again: at once)"))
+
         yield Reporter(
             say=say,
             progress=show,
             stop=signals.asked,
             allow=partial(ask_for_commands, show.bar),
             heed=signals.heed,
-            training=lambda: signals.gently(lambda: told("stopping with a checkpoint (again: at once)")),
+            training=train_gently,
         )
+
+
+@cache
+def keep_modules() -> None:
+    """Spare the collector, which training asks before every capture, all that PyTorch loaded; it stays anyway.
+
+    It is done once: later there may be cycles of an earlier hypothesis, whose tensors are to be freed.
+    """
+    gc.freeze()
 
 
 def ask_for_commands(bar: Bar, hypothesis: str, commands: tuple[str, ...]) -> bool:

@@ -1,16 +1,14 @@
-"""A cache of decoded images outside the repository: one ``.npz`` per split, written completely or not at all.
+"""A cache of decoded images outside the repository: one file per split, written completely or not at all.
 
-Each is named by the contents of the files that it was decoded from. It holds a digest of its own contents, which is
-checked at every read, so that a file altered on the disk is decoded again. An alteration that also replaces the digest
-is not detected here (docs/decisions/0034).
+Each is named by the contents of the files that it was decoded from, and has a line with a digest of the rest, a line of
+notes as JSON, and the pixels as they lie in memory. The digest is checked at every read, so that a file altered on the
+disk is decoded again. An alteration that also replaces the digest is not detected here (docs/decisions/0034).
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,9 @@ from harness.system.storage import write_atomic
 
 if TYPE_CHECKING:
     import numpy as np
+
+LONGEST_LINE = 2**16
+"""Bytes of a line that are read."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,16 @@ def read_cached(path: Path, shape: tuple[int, ...]) -> Decoded | None:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            images, told, digest = (np.asarray(archive[name]) for name in ("images", "told", "sha256"))
-        if images.shape != shape or images.dtype != np.uint8:
+        with path.open("rb") as file:
+            digest, told = file.readline(LONGEST_LINE), file.readline(LONGEST_LINE)
+            images = np.empty(shape, dtype=np.uint8)
+            if file.readinto(images.reshape(-1).data) != images.nbytes or file.read(1):
+                return None
+        if digest != _digest(path, images, told):
             return None
-        if digest.tobytes() != _digest(path, images, told.tobytes()):
-            return None
-        notes = json.loads(told.tobytes())
+        notes = json.loads(told)
         return Decoded(images, tuple(notes["formats"]), notes["changes"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError):
         return None
 
 
@@ -59,16 +61,13 @@ def write_cached(path: Path, decoded: Decoded) -> None:
     """
     import numpy as np
 
-    told = json.dumps({"formats": decoded.formats, "changes": dict(decoded.changes)}).encode()
-    digest = _digest(path, decoded.images, told)
-    buffer = io.BytesIO()
-    np.savez(buffer, images=decoded.images, told=np.frombuffer(told, np.uint8), sha256=np.frombuffer(digest, np.uint8))
-    write_atomic(path, buffer.getvalue())
+    images = np.ascontiguousarray(decoded.images)
+    told = json.dumps({"formats": decoded.formats, "changes": dict(decoded.changes)}).encode() + b"\n"
+    write_atomic(path, _digest(path, images, told), told, images.data)
 
 
 def _digest(path: Path, images: np.ndarray, told: bytes) -> bytes:
-    """Return the SHA-256 over shape, pixels and notes, and over the name, so that no file can stand in for another."""
-    digest = hashlib.sha256(f"{path.name}\n{images.dtype.str}{images.shape}\n".encode())
-    digest.update(images.tobytes() if not images.flags.c_contiguous else images.data)
-    digest.update(told)
-    return digest.digest()
+    """Return a file's first line: the SHA-256 over its name, so that no other can stand in for it, notes and pixels."""
+    digest = hashlib.sha256(f"{path.name}\n{images.shape}\n".encode() + told)
+    digest.update(images.data)
+    return digest.hexdigest().encode() + b"\n"

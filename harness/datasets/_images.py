@@ -158,10 +158,10 @@ def load_images(split: Split, name: str, channels: int, size: int, notify: Calla
         )
         return decode(split, contents, channels, size)
     decoders = [PIL.__version__, *(str(features.version(codec)) for codec in ("jpg", "libjpeg_turbo", "zlib"))]
-    key = hashlib.sha256(f"3 {channels} {size} {' '.join(decoders)}\n".encode())
+    key = hashlib.sha256(f"4 {channels} {size} {' '.join(decoders)}\n".encode())
     for file, content in zip(split.files, contents, strict=True):
         key.update(file.encode("utf-8", "surrogateescape") + b"\0" + content)
-    path = folder / "datasets" / f"{name}-{key.hexdigest()[:32]}.npz"
+    path = folder / "datasets" / f"{name}-{key.hexdigest()[:32]}.raw"
     cached = read_cached(path, (len(split.files), channels, size, size))
     if cached is not None:
         return cached

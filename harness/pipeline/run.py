@@ -152,8 +152,7 @@ def _finish_run(started: Started, session: Session) -> Report:
     deciding = session if tuned is None else shift_after(tuned, planned, session)
     trained = _add_search(train_and_judge(planned, registered, equipment, attempt, deciding), tuned)
     decision = verdict.word_decision(registered.hypothesis, trained.decision)
-    results = trained.measurements.to_json().encode()
-    finished = _Finished(attempt, prepared.registration, trained, decision, results)
+    finished = _Finished(attempt, prepared.registration, trained, decision)
     provenance = _describe_run(finished, equipment, session)
     # An attempt that was started with another template keeps it: the page is written again with that one too.
     templates = read_templates(trail, attempt.run)
@@ -161,7 +160,7 @@ def _finish_run(started: Started, session: Session) -> Report:
     reporter.heed()
     ledger.refuse_judged(trail, attempt)  # before its files are written over
     save_files(attempt.folder, files)
-    files |= {"results.json": results}
+    files |= {"results.json": trained.written}
     if tuned is not None:
         files |= {SEARCH: tuned.measurements.to_json().encode()}
     if equipment.program is not None:
@@ -256,8 +255,6 @@ class _Finished:
     registration: Registration
     trained: Trained
     decision: Decision
-    results: bytes
-    """The content of results.json."""
 
 
 def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -> Provenance:
@@ -274,7 +271,7 @@ def _describe_run(finished: _Finished, equipment: Equipment, session: Session) -
         attempts=ledger.list_attempts_with(trail, attempt, finished.decision.outcome),
         deviations=run.body.deviations,
         words=run.body.words,
-        tried=describe_trials(registration.pins, run, trail, hashlib.sha256(finished.results).hexdigest()),
+        tried=describe_trials(registration.pins, run, trail, hashlib.sha256(trained.written).hexdigest()),
         anchors=ledger.list_anchors_before(trail.index(), run),
         amendments=list_amended(trail, run.hypothesis, late=False),
         hand_picked_seeds=registration.hand_picked_seeds,

@@ -27,7 +27,9 @@ class Trained:
     seconds: float
     """Seconds of training, in this session."""
     measurements: Measurements
-    """The content of results.json."""
+    """The measurements that were judged."""
+    written: bytes
+    """The same as results.json holds them."""
     decision: Decision
     """The decision on them."""
 
@@ -61,7 +63,8 @@ def train_and_judge(
             seconds += took
             so_far = join_results(results)
             measurements = collect_measurements(registered, equipment.images, so_far, seeds=registered.seeds[:seeds])
-            write_atomic(attempt.folder / "results.json", measurements.to_json().encode())
+            written = measurements.to_json().encode()
+            write_atomic(attempt.folder / "results.json", written)
         reporter.heed()
         decision = inference.decide(hypothesis, measurements)
         going_on = inference.needs_more_seeds(hypothesis, decision)
@@ -79,4 +82,4 @@ def train_and_judge(
             reporter.say(f"look {number} of {len(looks)}, {format_count(seeds, 'seed')}: {said}")
         if not going_on:
             break
-    return Trained(join_results(results), seconds, measurements, decision)
+    return Trained(join_results(results), seconds, measurements, written, decision)

@@ -67,11 +67,14 @@ def format_level(alpha: float) -> str:
 
 def format_number(value: float, digits: int = 3) -> str:
     """Return a number as a person would write it: 0.0123, −27.4, 12,346, 1.2e-8."""
+    return typeset(round_number(value, digits))
+
+
+def round_number(value: float, digits: int = 3) -> str:
+    """Return a number as ``format_number`` does before it is typeset: -27.4, 1.2e-08."""
     if value == 0:
         return "0"
-    if 999.5 <= abs(value) < 1e6:
-        return typeset(f"{value:,.0f}")
-    return typeset(f"{value:.{digits}g}")
+    return f"{value:,.0f}" if 999.5 <= abs(value) < 1e6 else f"{value:.{digits}g}"
 
 
 def shorten_exponents(text: str) -> str:
@@ -169,7 +172,12 @@ def format_exact(value: float) -> str:
 
 def format_for_file(value: float) -> str:
     """Return a number in full as one writes it into a file or a command: 0.001, -25, 1e-9."""
-    return shorten_exponents(f"{value:.12g}")
+    return shorten_exponents(write_in_full(value))
+
+
+def write_in_full(value: float) -> str:
+    """Return a number in full as Python writes it: 0.001, -25, 1e-09."""
+    return f"{value:.12g}"
 
 
 def format_chance(chance: float, draws: int | None = None) -> str:

@@ -30,6 +30,8 @@ PAIRED: Mapping[Target, StandardTest] = {
     "iqm": StandardTest("bootstrap of the interquartile mean", IqmBootstrap(name="iqm_bootstrap")),
 }
 """Summary across seeds → test, for one number per seed."""
+INTERVAL_LEVEL = 0.95
+"""Level of intervals of summaries for which nobody registered a criterion."""
 
 
 def choose_test(estimand: Estimand) -> StandardTest:
@@ -41,3 +43,8 @@ def choose_test(estimand: Estimand) -> StandardTest:
 def choose_mean_test(estimand: Estimand) -> StandardTest:
     """Return the test of an estimand's mean over seeds, whatever summary the file asks for."""
     return WELCH if estimand.pairing == "unpaired" else STUDENT
+
+
+def choose_interval(estimand: Estimand) -> Criterion | None:
+    """Return the criterion whose interval is that of an estimand's summary; None of means, and of unpaired arms."""
+    return None if estimand.pairing == "unpaired" or estimand.seeds == "mean" else choose_test(estimand).criterion

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.domain.scales import choose_scale
-from harness.domain.summary_tests import LEVEL, find_summary_test
+from harness.domain.standard_tests import INTERVAL_LEVEL, choose_interval
 from harness.inference.bands import find_interval
 from harness.inference.samples import Sample
 from harness.records import Estimand, EstimandResult
@@ -11,8 +11,10 @@ from harness.records import Estimand, EstimandResult
 
 def describe_exploratory(estimand: Estimand, sample: Sample) -> EstimandResult:
     """Return an exploratory result with the 95% interval of its summary over seeds, if that is no mean and has one."""
-    criterion, result = find_summary_test(estimand), sample.result
-    if criterion is None or sample.degenerate or sample.blocked or result.n < criterion.smallest_n((1 - LEVEL) / 2):
+    criterion, result = choose_interval(estimand), sample.result
+    if criterion is None or sample.degenerate or sample.blocked:
         return result
-    interval = find_interval(criterion, sample, LEVEL, choose_scale(estimand))
+    if result.n < criterion.smallest_n((1 - INTERVAL_LEVEL) / 2):
+        return result
+    interval = find_interval(criterion, sample, INTERVAL_LEVEL, choose_scale(estimand))
     return result if interval is None else result.model_copy(update={"summary95": interval})

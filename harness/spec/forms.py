@@ -15,7 +15,7 @@ from harness.records import Record
 from harness.records.readings import SHAPES
 from harness.spec.keys import find_known_keys, find_record
 from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
-from harness.wording import format_exact, suggest
+from harness.wording import format_exact, join_words, suggest
 
 R = TypeVar("R", bound=Record)
 
@@ -102,7 +102,7 @@ def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Ite
             yield _report_unknown_plugin(path, _find_key(path[:-1]), str(node.value), choices)
         else:
             hint = suggest(node.value, choices) if isinstance(node.value, str) else ""
-            wanted = _join_choices(choices or [context["expected"]])
+            wanted = join_words(choices or [context["expected"]], "or")
             meant = "write unit: pp for percentage points" if key == "unit" and not hint else None
             yield Problem(path, f"{key} must be {wanted}, is {_show(node.value)}{hint}", meant)
     elif of in WANTED:
@@ -194,10 +194,6 @@ def _report_unknown_plugin(path: Path, kind: str, name: str, known: list[str]) -
 
 def _parse_choices(expected: str) -> list[str]:
     return re.findall(r"'([^']*)'", expected)
-
-
-def _join_choices(choices: list[str]) -> str:
-    return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
 
 
 def _suggest_type(kind: type[Record], root: Node, path: Path, of: str, key: str) -> str | None:

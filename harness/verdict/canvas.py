@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import math
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -287,11 +286,7 @@ def write_ticks_in_full(axis: Axis) -> None:
     if isinstance(formatter, ScalarFormatter):
         formatter.set_locs(axis.get_majorticklocs().tolist())
         if formatter.get_offset():
-            axis.set_major_formatter(FuncFormatter(lambda value, _: typeset(_write_short(value))))
-
-
-def _write_short(value: float) -> str:
-    return re.sub(r"e([+-])0*", lambda found: "e" + found[1].strip("+"), f"{value:.6g}")
+            axis.set_major_formatter(FuncFormatter(lambda value, _: typeset(f"{value:.6g}")))
 
 
 def _write_power(value: float) -> str:

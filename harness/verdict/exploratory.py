@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from harness.criteria import Target
-from harness.domain.summary_tests import LEVEL, find_summary_test
+from harness.domain.standard_tests import INTERVAL_LEVEL, choose_interval
 from harness.records import Estimand, EstimandResult
 from harness.verdict.text import Markdown, append_unit, format_together
 from harness.wording import format_count, write_possible
@@ -59,10 +59,10 @@ def write_notes(results: Sequence[EstimandResult], estimands: Mapping[str, Estim
 
 
 def _explain(result: EstimandResult, spec: Estimand) -> str:
-    criterion = find_summary_test(spec)
+    criterion = choose_interval(spec)
     if criterion is None:
         return "there is none of this summary for arms that are not paired"
-    fewest = criterion.smallest_n((1 - LEVEL) / 2)
+    fewest = criterion.smallest_n((1 - INTERVAL_LEVEL) / 2)
     if result.n < fewest:
         return f"that of this summary takes {format_count(fewest, 'seed')}, and there are {result.n}"
     return "its values do not tell one"

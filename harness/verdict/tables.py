@@ -28,7 +28,7 @@ from harness.records import (
 from harness.records.weights import RUN_DIGITS
 from harness.verdict import series
 from harness.verdict.text import Markdown, escape, format_plus_minus, format_together, join_words
-from harness.wording import format_count, write_possible
+from harness.wording import format_count, write_in_full, write_possible
 
 
 class Table(NamedTuple):
@@ -344,7 +344,7 @@ def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.12g}"
+        return write_in_full(value)
     if isinstance(value, (list, tuple)):
         return " + ".join(_word(item) for item in value) or "none"
     if isinstance(value, Mapping) and "name" not in value:  # a part of a plug-in, such as a layer

@@ -71,16 +71,12 @@ def shorten_digest(digest: str) -> Markdown:
 
 def format_number(value: float, digits: int = 3) -> Markdown:
     """Format a number as a person would write it: 0.0123, 27.4, 12,346, 1.2e-08."""
-    if value == 0:
-        return Markdown("0")
-    if 999.5 <= abs(value) < 1e6:
-        return Markdown(f"{value:,.0f}")
-    return Markdown(f"{value:.{digits}g}")
+    return Markdown(wording.round_number(value, digits))
 
 
 def format_exact(value: float) -> Markdown:
     """Format a registered number in full: 0.001, 25."""
-    return Markdown(f"{value:.12g}")
+    return Markdown(wording.write_in_full(value))
 
 
 def format_percent(value: float) -> Markdown:
@@ -190,7 +186,7 @@ def format_duration(seconds: float) -> Markdown:
 def join_words(items: Iterable[str]) -> Markdown:
     """Join items, each escaped: ``a``, ``a and b``, ``a, b and c``."""
     parts = [item if isinstance(item, Markdown) else escape(item) for item in items]
-    return Markdown(f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts))
+    return Markdown(wording.join_words(parts) if parts else "")
 
 
 def typeset(value: Any) -> Any:

@@ -17,6 +17,16 @@ def test_every_file_that_the_newcomers_walk_names_is_there() -> None:
     assert [name for name in named if not (ROOT / "harness" / name).exists() and not (ROOT / name).exists()] == []
 
 
+def test_what_the_walk_finds_in_a_file_is_made_or_used_there() -> None:
+    walk = read_page().partition("## A newcomer's walk")[2].partition("\n## ")[0]
+    found = re.findall(r"`([\w/]+\.py)`?: `?(\w+)(?:\.(\w+))?`", walk)
+    assert len(found) >= 5
+    for file, *names in found:
+        text = (ROOT / "harness" / file).read_text("utf-8")
+        made = r"(?m)(?:^\s*(?:class|def) {0}\b|^\s*{0}(?:: | = )|\.{0}\b)"  # made, or an attribute that is used
+        assert [name for name in names if name and not re.search(made.format(name), text)] == [], file
+
+
 def read_page() -> str:
     return (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 

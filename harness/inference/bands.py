@@ -7,7 +7,6 @@ from typing import Literal
 
 from harness.criteria import Criterion
 from harness.domain.partition import Atom, split_line
-from harness.domain.scales import PLAIN, Scale
 from harness.inference.atoms import run_atom_tests
 from harness.inference.onsets import restore_infinity
 from harness.inference.samples import Sample, keep_finite
@@ -26,20 +25,18 @@ def judge_bands(
     *,
     seeds_applied: bool = True,
     described: bool = True,
-    scale: Scale = PLAIN,
 ) -> BandDecision:
     """Test every atom's null at α; the outcome is k if and only if every atom not labelled k is rejected.
 
     P(wrong outcome) ≤ α: a wrong outcome requires the rejection of the atom that holds the true value, a single test at
     level α (an intersection–union test; TOST is the special case of one interior band). ``alpha`` is the criterion's,
     unless a combination of decisions requires a smaller one. The interval, the blocking cut and the seeds needed are
-    omitted unless ``described``. ``bounds`` and the result are in the estimand's unit, the sample's data on the
-    ``scale`` of the test.
+    omitted unless ``described``. ``bounds`` and the result are in the estimand's unit, the sample's data on its scale.
 
     Raises:
         HarnessError: the bands do not tile ``bounds``.
     """
-    own_atoms = split_line(spec.bands, bounds)
+    own_atoms, scale = split_line(spec.bands, bounds), sample.scale
     atoms = scale.enter_atoms(own_atoms)
     criterion = spec.criterion.on((scale.enter(bounds[0]), scale.enter(bounds[1]))).over(sample.tasks)
     alpha = criterion.alpha if alpha is None else alpha
@@ -69,7 +66,7 @@ def judge_bands(
         criterion=criterion.name,
         alpha=alpha,
         status=status,
-        interval=find_interval(criterion, sample, 1 - 2 * alpha, scale) if describable else None,
+        interval=find_interval(criterion, sample, 1 - 2 * alpha) if describable else None,
         interval_level=1 - 2 * alpha,
         atoms=_leave_scale(tests, own_atoms),
         bands={band: str(parts) for band, parts in spec.bands.items()},
@@ -91,10 +88,10 @@ def _leave_scale(tests: tuple[AtomTest, ...], atoms: tuple[Atom, ...]) -> tuple[
     )
 
 
-def find_interval(criterion: Criterion, sample: Sample, level: float, scale: Scale) -> tuple[float, float] | None:
+def find_interval(criterion: Criterion, sample: Sample, level: float) -> tuple[float, float] | None:
     """Return the confidence interval; None if an end is not finite, or of onsets, which may never come, if both are."""
     if sample.upper is None:
-        return keep_finite(scale.leave_interval(criterion.interval(sample.data, level)))
+        return keep_finite(sample.scale.leave_interval(criterion.interval(sample.data, level)))
     ends = criterion.interval(sample.data, level)[0], criterion.interval(sample.upper, level)[1]
     low, high = (restore_infinity(end) for end in ends)
     return None if math.isinf(low) and math.isinf(high) else (low, high)

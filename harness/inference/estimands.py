@@ -79,7 +79,7 @@ def evaluate(name: str, estimand: Estimand, hypothesis: Hypothesis, measurements
         arm: tuple(index for index, reading in enumerate(own) if reading.flaw is not None)
         for arm, own in zip(estimand.arms, per_arm, strict=True)
     }
-    return Sample(result, x, data, missing, blocked, degenerate, estimand.task_count, unusable)
+    return Sample(result, x, data, missing, blocked, degenerate, estimand.task_count, unusable, scale=scale)
 
 
 def _pool_tasks(estimand: Estimand, arms: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from harness.domain.scales import choose_scale
 from harness.domain.standard_tests import INTERVAL_LEVEL, choose_interval
 from harness.inference.bands import find_interval
 from harness.inference.samples import Sample
@@ -16,5 +15,5 @@ def describe_exploratory(estimand: Estimand, sample: Sample) -> EstimandResult:
         return result
     if result.n < criterion.smallest_n((1 - INTERVAL_LEVEL) / 2):
         return result
-    interval = find_interval(criterion, sample, INTERVAL_LEVEL, choose_scale(estimand))
+    interval = find_interval(criterion, sample, INTERVAL_LEVEL)
     return result if interval is None else result.model_copy(update={"summary95": interval})

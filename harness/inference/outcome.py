@@ -159,7 +159,6 @@ def _make_decisions(
             alpha,
             seeds_applied=applied,
             described=described,
-            scale=choose_scale(estimand),
         )
         found.append(decision.model_copy(update={"outcome": "inconclusive"}) if pilot else decision)
     return tuple(found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from harness.domain.scales import PLAIN, Scale
 from harness.records import EstimandResult, Flaw, SeedValue
 from harness.wording import format_exact
 
@@ -34,6 +35,8 @@ class Sample:
     """Arm → indices of seeds whose number could not be used as it is, whatever stands in for it."""
     upper: np.ndarray | None = None
     """Upper ends of the intervals in which the values are known to lie, float64 [n]; None if they are known exactly."""
+    scale: Scale = PLAIN
+    """Scale of the test, on which the values are; ``result`` is in the estimand's unit."""
 
     @property
     def greatest(self) -> np.ndarray:

@@ -77,7 +77,7 @@ def preview_set(paths: Sequence[Path], settings: Settings, *, measure: bool = Fa
     for company, device in companies:
         for member in company:
             own = member.companion.hypothesis
-            planned[own] = plan.expand_together(own, company, **describe_limits(device))
+            planned[own] = plan.expand_together(own, company, describe_limits(device))
     waiting = [
         (seen, device)
         for seen, device, reason in zip(previews, opened, reasons, strict=True)
@@ -103,7 +103,7 @@ def _find_companies(previews: Sequence[Preview], device: Device) -> Iterator[tup
     """Yield the companies of hypotheses of one trail and device, each with the device."""
     ordered = sorted(previews, key=lambda seen: seen.hypothesis.id)
     members = [_make_member(seen, number) for number, seen in enumerate(ordered)]
-    for company in plan.find_companies(members, **describe_limits(device)):
+    for company in plan.find_companies(members, describe_limits(device)):
         yield company, device
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness import ledger, plan, spec
 from harness.domain.selection import describe_used
@@ -281,25 +281,25 @@ def make_plan(
     """Make the plan of a hypothesis on a device: what it holds and how it calculates decide what trains together."""
     if (own := hypothesis.built_in) is None:
         return plan.expand_replicas(hypothesis, seeds, registration)
-    options = describe_limits(device)
+    limits = describe_limits(device)
     if company:
-        return plan.expand_together(hypothesis.id, company, **options)
+        return plan.expand_together(hypothesis.id, company, limits)
     starts = None if sources is None else sources.starts
-    planned = plan.expand(own, seeds, registration=registration, starts=starts, **options)
+    planned = plan.expand(own, seeds, limits, registration=registration, starts=starts)
     others = plan.expand_replicas(hypothesis, seeds, registration).cohorts
     return planned.model_copy(update={"cohorts": (*planned.cohorts, *others)}) if others else planned
 
 
-def describe_limits(device: Device) -> dict[str, Any]:
-    """Describe what a device asks of cohorts, as options of planning."""
+def describe_limits(device: Device) -> plan.Limits:
+    """Describe what a device asks of cohorts."""
     from harness.training import takes_kernels
 
-    return {
-        "memory_bytes": device.memory_bytes,
-        "on_kernels": takes_kernels(device),
-        "largest": device.largest_cohort,
-        "prefer_even_cohorts": device.prefer_even_cohorts,
-    }
+    return plan.Limits(
+        memory_bytes=device.memory_bytes,
+        on_kernels=takes_kernels(device),
+        largest=device.largest_cohort,
+        prefer_even_cohorts=device.prefer_even_cohorts,
+    )
 
 
 def plan_registered(registered: Registered, equipment: Equipment) -> Plan:

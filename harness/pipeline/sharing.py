@@ -83,7 +83,7 @@ def _make_companies(runs: Sequence[Prepared]) -> Iterator[tuple[plan.Member, ...
         places.setdefault(place, []).append(run)
     for some in places.values():
         members = [plan.Member(describe_companion(run), run.loaded.hypothesis) for run in some]
-        yield from plan.find_companies(members, **describe_limits(some[0].equipment.device))
+        yield from plan.find_companies(members, describe_limits(some[0].equipment.device))
 
 
 def _share_images(run: Prepared, known: dict[str, Images]) -> Prepared:

@@ -16,15 +16,31 @@ from harness.rules import FixedCredit, find_backward
 USABLE_MEMORY = 0.85  # of the device's memory; the rest is for libraries and for what the memory model omits
 
 
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of a cohort, as a device sets them."""
+
+    memory_bytes: int | None = None
+    """Memory of the device; cohorts that would not fit are split beforehand. None sets no limit."""
+    on_kernels: Callable[[Cohort], bool] = fits_no_kernels
+    """Predicate for cohorts that are trained by harness's own kernels, which take other amounts of memory."""
+    largest: int | None = None
+    """Maximum number of replicas in a cohort; None sets no limit."""
+    prefer_even_cohorts: bool = False
+    """Make an odd number of cohorts even, before memory splits them further, if a group with an odd number of cohorts
+    has at least half a largest cohort's replicas: a processor has at least two cores, and neither should wait for the
+    other's last cohort."""
+
+
+UNLIMITED = Limits()
+
+
 def expand(
     hypothesis: Hypothesis,
     seeds: tuple[int, ...],
+    limits: Limits = UNLIMITED,
     *,
     registration: str = "",
-    memory_bytes: int | None = None,
-    on_kernels: Callable[[Cohort], bool] = fits_no_kernels,
-    largest: int | None = None,
-    prefer_even_cohorts: bool = False,
     starts: Mapping[str, Sequence[Start]] | None = None,
 ) -> Plan:
     """Plan a hypothesis: arms that differ only in rule, rates, weight decay or penalty strength share a cohort.
@@ -35,17 +51,11 @@ def expand(
     Args:
         hypothesis: the hypothesis to train.
         seeds: the seed numbers, in order.
+        limits: bounds of each cohort.
         registration: digest of the event that registered it.
-        memory_bytes: memory of the device; cohorts that would not fit are split beforehand. None sets no limit.
-        largest: maximum number of replicas in a cohort; None sets no limit.
-        prefer_even_cohorts: make an odd number of cohorts even, before memory splits them further, if a group with an
-            odd number of cohorts has at least half a largest cohort's replicas: a processor has at least two cores, and
-            neither should wait for the other's last cohort.
         starts: arm → stored weights that it starts from, one per seed, for arms that ask for some.
-        on_kernels: predicate for cohorts that are trained by harness's own kernels, which take other amounts of memory.
     """
     starts = starts or {}
-    division = Division(memory_bytes, on_kernels, largest, prefer_even_cohorts)
     cohorts: list[Cohort] = []
     numbered = list(enumerate(seeds))
     for first, last in pairwise([0, *(look for look in hypothesis.looks if look < len(seeds)), len(seeds)]):
@@ -56,7 +66,7 @@ def expand(
             )
             for name in hypothesis.arms
         }
-        cohorts += divide(hypothesis.arms, replicas, division)
+        cohorts += divide(hypothesis.arms, replicas, limits)
     return Plan(hypothesis=hypothesis.id, registration=registration, seeds=seeds, cohorts=tuple(cohorts))
 
 
@@ -77,25 +87,13 @@ def split_by_trainer(plan: Plan) -> tuple[Plan, Plan]:
     return plan.model_copy(update={"cohorts": own}), plan.model_copy(update={"cohorts": others})
 
 
-@dataclass(frozen=True)
-class Division:
-    """Bounds of a cohort; ``expand`` says what each of these means."""
-
-    memory_bytes: int | None = None
-    on_kernels: Callable[[Cohort], bool] = fits_no_kernels
-    largest: int | None = None
-    prefer_even_cohorts: bool = False
-
-
-def divide(
-    arms: Mapping[str, Arm], replicas: Mapping[str, tuple[Replica, ...]], division: Division
-) -> tuple[Cohort, ...]:
+def divide(arms: Mapping[str, Arm], replicas: Mapping[str, tuple[Replica, ...]], limits: Limits) -> tuple[Cohort, ...]:
     """Divide the replicas of arms (name → arm, name → its replicas) into cohorts."""
-    largest = division.largest
+    largest = limits.largest
     together = [chosen for group in group_by_program(arms).values() for chosen in _split_by_penalty(group)]
     chosen_replicas = [tuple(replica for name in chosen for replica in replicas[name]) for chosen in together]
     counts = [-(-len(some) // (largest or len(some))) for some in chosen_replicas]
-    if division.prefer_even_cohorts and largest is not None and sum(counts) % 2:
+    if limits.prefer_even_cohorts and largest is not None and sum(counts) % 2:
         pairs = zip(chosen_replicas, counts, strict=True)
         large = [2 * len(some) >= largest and len(some) > count for some, count in pairs]
         odd = [k for k, count in enumerate(counts) if count % 2 and large[k]]
@@ -103,7 +101,7 @@ def divide(
             counts[odd[-1]] += 1
     cohorts: list[Cohort] = []
     for chosen, some, fewest in zip(together, chosen_replicas, counts, strict=True):
-        cohorts += _split_to_fit(chosen, some, division.memory_bytes, division.on_kernels, fewest)
+        cohorts += _split_to_fit(chosen, some, limits, fewest)
     return tuple(cohorts)
 
 
@@ -169,8 +167,7 @@ def _split_by_penalty(arms: dict[str, Arm]) -> list[dict[str, Arm]]:
 def _split_to_fit(
     arms: dict[str, Arm],
     replicas: tuple[Replica, ...],
-    memory_bytes: int | None,
-    on_kernels: Callable[[Cohort], bool],
+    limits: Limits,
     fewest: int,
 ) -> list[Cohort]:
     """Split replicas into the smallest number of equal cohorts, at least ``fewest``, that fit, if possible."""
@@ -178,14 +175,16 @@ def _split_to_fit(
     def build_cohort(chosen: tuple[Replica, ...]) -> Cohort:
         used = {replica.arm: arms[replica.arm] for replica in chosen}
         planned = Cohort(arms=used, replicas=chosen, memory_bytes=0)
-        return planned.model_copy(update={"memory_bytes": estimate_cohort_bytes(planned, kernels=on_kernels(planned))})
+        predicted = estimate_cohort_bytes(planned, kernels=limits.on_kernels(planned))
+        return planned.model_copy(update={"memory_bytes": predicted})
 
     def split(count: int) -> Iterator[Cohort]:
         ends = [len(replicas) * part // count for part in range(count + 1)]
         return (build_cohort(replicas[start:end]) for start, end in pairwise(ends))
 
     def fits(count: int) -> bool:
-        return memory_bytes is None or all(one.memory_bytes <= USABLE_MEMORY * memory_bytes for one in split(count))
+        memory = limits.memory_bytes
+        return memory is None or all(one.memory_bytes <= USABLE_MEMORY * memory for one in split(count))
 
     # Bisection finds the number, because a plan of thousands of replicas that are too large must not take minutes.
     return list(split(fewest + bisect_left(range(fewest, len(replicas)), True, key=fits)))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from harness.plan.expand import Division, divide, expand, group_by_program
+from harness.plan.expand import UNLIMITED, Limits, divide, expand, group_by_program
 from harness.records import Arm, Cohort, Companion, Hypothesis, Plan, Replica
 from harness.records.plan import name_shared_arm
 
@@ -42,14 +41,13 @@ def explain_alone(hypothesis: Hypothesis) -> str | None:
     return None
 
 
-def find_companies(members: Sequence[Member], **options: Any) -> Iterator[tuple[Member, ...]]:
+def find_companies(members: Sequence[Member], limits: Limits = UNLIMITED) -> Iterator[tuple[Member, ...]]:
     """Yield the sets of members, in their order, that share cohorts directly or through others.
 
-    ``options`` are those of ``expand``. A member that shares none is in no set.
+    A member that shares none is in no set.
     """
-    division = Division(**options)
     joined = {member.companion.hypothesis: {member.companion.hypothesis} for member in members}
-    for group in _find_shared_groups(members, division):
+    for group in _find_shared_groups(members, limits):
         owners = {member.companion.hypothesis for member, _ in group}
         whole = set().union(*(joined[owner] for owner in owners))
         for owner in whole:
@@ -59,21 +57,20 @@ def find_companies(members: Sequence[Member], **options: Any) -> Iterator[tuple[
             yield tuple(member for member in members if member.companion.hypothesis in whole)
 
 
-def expand_together(own: str, members: Sequence[Member], **options: Any) -> Plan:
+def expand_together(own: str, members: Sequence[Member], limits: Limits = UNLIMITED) -> Plan:
     """Plan the member whose hypothesis's id is ``own``: the shared cohorts that hold replicas of it, and its others.
 
     The plans of all members name the same cohorts, in which the arms of a member stand in the order of their names, so
-    that they follow from registered forms alone. ``options`` are those of ``expand``.
+    that they follow from registered forms alone.
     """
-    division = Division(**options)
     (mine,) = [member for member in members if member.companion.hypothesis == own]
-    shared = [part for group in _find_shared_groups(members, division) for part in group]
-    cohorts = [cohort for cohort in _divide_group(shared, division) if _holds(cohort, own)]
+    shared = [part for group in _find_shared_groups(members, limits) for part in group]
+    cohorts = [cohort for cohort in _divide_group(shared, limits) if _holds(cohort, own)]
     taken = {name for member, arms in shared if member is mine for name in arms}
     rest = {name: arm for name, arm in mine.hypothesis.arms.items() if name not in taken}
     if rest:
         alone = mine.hypothesis.model_copy(update={"arms": rest})
-        cohorts += expand(alone, mine.companion.seeds, **options).cohorts
+        cohorts += expand(alone, mine.companion.seeds, limits).cohorts
     return Plan(
         hypothesis=own,
         registration=mine.companion.registration,
@@ -92,12 +89,12 @@ Group = Sequence[tuple[Member, Mapping[str, Arm]]]
 """Members with their arms of one program."""
 
 
-def _find_shared_groups(members: Sequence[Member], division: Division) -> Iterator[Group]:
+def _find_shared_groups(members: Sequence[Member], limits: Limits) -> Iterator[Group]:
     """Yield the programs that arms of several members share, where fewer cohorts train together than apart.
 
     How many there are is counted before cohorts are split for the cores of a processor.
     """
-    division = replace(division, prefer_even_cohorts=False)
+    limits = replace(limits, prefer_even_cohorts=False)
     by_program: dict[str, list[tuple[Member, Mapping[str, Arm]]]] = {}
     for member in members:
         if explain_alone(member.hypothesis) is None:
@@ -105,12 +102,12 @@ def _find_shared_groups(members: Sequence[Member], division: Division) -> Iterat
                 by_program.setdefault(key, []).append((member, arms))
     for group in by_program.values():
         if len(group) > 1:
-            apart = sum(len(_divide_group([one], division)) for one in group)
-            if len(_divide_group(group, division)) < apart:
+            apart = sum(len(_divide_group([one], limits)) for one in group)
+            if len(_divide_group(group, limits)) < apart:
                 yield group
 
 
-def _divide_group(group: Group, division: Division) -> tuple[Cohort, ...]:
+def _divide_group(group: Group, limits: Limits) -> tuple[Cohort, ...]:
     arms: dict[str, Arm] = {}
     replicas: dict[str, tuple[Replica, ...]] = {}
     for member, own in group:
@@ -120,7 +117,7 @@ def _divide_group(group: Group, division: Division) -> tuple[Cohort, ...]:
             replicas[shared] = tuple(
                 Replica(arm=shared, seed_index=index, seed=seed) for index, seed in enumerate(member.companion.seeds)
             )
-    return divide(arms, replicas, division)
+    return divide(arms, replicas, limits)
 
 
 def _holds(cohort: Cohort, hypothesis: str) -> bool:

@@ -36,7 +36,7 @@ def go_on(loaded: Loaded, rng: random.Random) -> None:
 
 
 def _plan(hypothesis: Hypothesis, seeds: tuple[int, ...]) -> None:
-    planned = plan.expand(hypothesis, seeds, memory_bytes=CARD)
+    planned = plan.expand(hypothesis, seeds, plan.Limits(memory_bytes=CARD))
     assert sum(len(cohort.replicas) for cohort in planned.cohorts) == len(seeds) * len(hypothesis.arms)
     for device in ("cpu", "cuda"):
         estimate = plan.estimate(planned, device)

@@ -117,8 +117,8 @@ def test_a_ratio_s_outcomes_are_those_of_its_logarithms(name):
 def judged(row: np.ndarray, spec: DecisionSpec, estimand: Estimand) -> BandDecision:
     sample = sample_of(row)
     own = {key: 10 ** getattr(sample.result, key) for key in ("mean", "median", "pseudomedian")}
-    sample = replace(sample, result=sample.result.model_copy(update=own))
-    return judge_bands("d", spec, sample, estimand.domain, ALPHA, scale=choose_scale(estimand))
+    sample = replace(sample, result=sample.result.model_copy(update=own), scale=choose_scale(estimand))
+    return judge_bands("d", spec, sample, estimand.domain, ALPHA)
 
 
 STEPS = Combine.model_validate(

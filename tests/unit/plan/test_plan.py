@@ -34,7 +34,7 @@ def changed(hypothesis: Hypothesis, arm: str, **parts: Any) -> Hypothesis:
 
 
 def grouped(hypothesis: Hypothesis, **options: Any) -> list[tuple[str, ...]]:
-    return [tuple(cohort.arms) for cohort in plan.expand(hypothesis, (5, 6, 7), **options).cohorts]
+    return [tuple(cohort.arms) for cohort in plan.expand(hypothesis, (5, 6, 7), plan.Limits(**options)).cohorts]
 
 
 def test_arms_of_one_program_share_a_cohort(hypothesis: Hypothesis) -> None:
@@ -88,7 +88,7 @@ def test_cohorts_split_to_fit_the_memory(hypothesis: Hypothesis) -> None:
     two = plan.expand(hypothesis, (5, 6)).cohorts[1]
     assert len(two.replicas) == 2
     limit = int(two.memory_bytes / 0.85) + 1
-    planned = plan.expand(hypothesis, (5, 6, 7), memory_bytes=limit)
+    planned = plan.expand(hypothesis, (5, 6, 7), plan.Limits(memory_bytes=limit))
     assert [len(cohort.replicas) for cohort in planned.cohorts] == [1, 2, 2, 2, 2, 1, 2]
     assert all(cohort.memory_bytes <= 0.85 * limit for cohort in planned.cohorts)
     assert len({(r.arm, r.seed) for cohort in planned.cohorts for r in cohort.replicas}) == 12
@@ -103,12 +103,14 @@ def test_an_odd_number_of_cohorts_becomes_even_where_one_is_large(
     hypothesis: Hypothesis, seeds: int, sizes: list[int]
 ) -> None:
     """Groups of three arms and of one."""
-    planned = plan.expand(hypothesis, tuple(range(seeds)), largest=20, prefer_even_cohorts=True)
+    planned = plan.expand(hypothesis, tuple(range(seeds)), plan.Limits(largest=20, prefer_even_cohorts=True))
     assert [len(cohort.replicas) for cohort in planned.cohorts] == sizes
 
 
 def test_a_replica_that_cannot_fit_is_still_planned(hypothesis: Hypothesis) -> None:
-    assert all(len(cohort.replicas) == 1 for cohort in plan.expand(hypothesis, (5, 6), memory_bytes=1).cohorts)
+    assert all(
+        len(cohort.replicas) == 1 for cohort in plan.expand(hypothesis, (5, 6), plan.Limits(memory_bytes=1)).cohorts
+    )
 
 
 def test_steps_count_the_ragged_batch(hypothesis: Hypothesis) -> None:

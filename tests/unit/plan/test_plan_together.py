@@ -41,7 +41,10 @@ def replicas(planned: Plan) -> list[tuple[str, int]]:
 
 
 def companies(*members: Member, **options: Any) -> list[list[str]]:
-    return [[one.companion.hypothesis for one in company] for company in plan.find_companies(members, **options)]
+    return [
+        [one.companion.hypothesis for one in company]
+        for company in plan.find_companies(members, plan.Limits(**options))
+    ]
 
 
 def test_plans_of_all_members_hold_the_same_cohorts_once_each_replica() -> None:
@@ -76,7 +79,7 @@ def test_the_order_of_arms_in_a_file_changes_no_shared_cohort() -> None:
 
 
 def test_arms_of_one_rule_are_neighbours_in_every_shared_cohort() -> None:
-    planned = plan.expand_together("one", [member("one"), member("two"), member("three")], largest=8)
+    planned = plan.expand_together("one", [member("one"), member("two"), member("three")], plan.Limits(largest=8))
     assert len(planned.cohorts) > 2
     for cohort in planned.cohorts:
         rules = [cohort.arms[replica.arm].rule for replica in cohort.replicas]
@@ -118,14 +121,14 @@ def test_cohorts_that_do_not_fit_are_split() -> None:
     members = [member(name, 8, changed(name, setup=wide)) for name in ("one", "two", "three")]
     whole = plan.expand_together("one", members)
     limit = max(cohort.memory_bytes for cohort in whole.cohorts)
-    planned = plan.expand_together("one", members, memory_bytes=limit)
+    planned = plan.expand_together("one", members, plan.Limits(memory_bytes=limit))
     assert len(planned.cohorts) > len(whole.cohorts)
     assert all(cohort.memory_bytes <= 0.85 * limit and "/" in min(cohort.arms) for cohort in planned.cohorts)
 
 
 def test_a_plan_by_itself_has_the_digest_that_it_had() -> None:
     """Trails hold it: of this plan by the code before cohorts could be shared, with the memory that it predicted."""
-    planned = plan.expand(spec.load(QUICKSTART).hypothesis, (5, 6, 7), registration="a" * 64, largest=20)
+    planned = plan.expand(spec.load(QUICKSTART).hypothesis, (5, 6, 7), plan.Limits(largest=20), registration="a" * 64)
     predicted = zip(planned.cohorts, (29_281_360, 10_823_824), strict=True)
     cohorts = tuple(cohort.model_copy(update={"memory_bytes": size}) for cohort, size in predicted)
     planned = planned.model_copy(update={"cohorts": cohorts})

@@ -129,16 +129,16 @@ def credit(w: Workspace, size: int, ahead: int, lane: Lane, form: FixedCredit) -
     matrices = w.matrices[lane.group.replicas.start]
     assert matrices is not None
     if form.per_block:
-        _credit(w, size, ahead, lane, form, matrices, embedding=True, blocks=True)
+        _credit(w, size, ahead, lane, form, matrices)
     else:
-        _credit(w, size, ahead, lane, form, matrices[:1], embedding=True, blocks=False)
-        _credit(w, size, ahead, lane, form, matrices[1:], embedding=False, blocks=True)
+        _credit(w, size, ahead, lane, form, matrices[:1], "embedding")
+        _credit(w, size, ahead, lane, form, matrices[1:], "blocks")
 
 
 def _credit(
-    w: Workspace, size: int, ahead: int, lane: Lane, form: FixedCredit, matrices: Tensor, *,
-    embedding: bool, blocks: bool,
-) -> None:  # fmt: skip
+    w: Workspace, size: int, ahead: int, lane: Lane, form: FixedCredit, matrices: Tensor, part: str = ""
+) -> None:
+    """Project the error by one matrix for each block, onto the embedding, the blocks or, without a ``part``, both."""
     from harness.training.steps.kernels.triton import backward as kernels
 
     error, f, df, dh = w.activations.get_all(size, "error", "f", "df", "dh")
@@ -148,8 +148,8 @@ def _credit(
         kernels.credit, (-(-size // HEAD_ROWS), len(matrices), len(lane.replicas)),
         error, w.state.seed_of_replica, labels, matrices, f, w.penalty_slope, df, dh, w.amax["df"], w.shape.replicas,
         lane.replicas.start, own.start, own.stop - own.start,
-        N=size, PENALTY=w.penalised, FED=form.fed, NORMALIZE=form.normalize, EMBEDDING=embedding, BLOCKS=blocks,
-        BM=HEAD_ROWS, **w.shape.rows, **w.shape.head, **w.cuts.scaled, **w.cuts.exact,
+        N=size, PENALTY=w.penalised, FED=form.fed, NORMALIZE=form.normalize,
+        EMBEDDING=part != "blocks", BLOCKS=part != "embedding", BM=HEAD_ROWS, **w.shape.rows, **w.shape.head, **w.cuts.scaled, **w.cuts.exact,
     )  # fmt: skip
 
 

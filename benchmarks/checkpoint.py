@@ -18,7 +18,7 @@ from compare import HERE, say
 
 from harness import spec
 from harness.pipeline.run_steps import make_plan
-from harness.training import Progress, open_device, train
+from harness.training import Progress, Run, open_device, train
 
 USUAL = 60.0  # seconds between two checkpoints of ``harness run``
 
@@ -56,7 +56,7 @@ def main() -> None:
 
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            train(plan, images, device, Path(folder), checkpoint_seconds=every, report=note)
+            train(plan, Run(images, device, Path(folder), checkpoint_seconds=every, report=note))
             return time.perf_counter() - start, written[0]
 
     timed(1e9)  # compiles kernels and warms the file cache

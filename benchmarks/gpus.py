@@ -32,7 +32,7 @@ from harness import spec
 from harness.datasets import Dataset, Images
 from harness.pipeline.run_steps import make_plan
 from harness.records import Plan
-from harness.training import Device, Progress, open_device, train
+from harness.training import Device, Progress, Run, open_device, train
 
 PER_CARD = 2
 """Cohorts per card: the second one shows what a cohort costs on top of its epochs."""
@@ -79,7 +79,7 @@ def measure(plan: Plan, images: dict[str, Images], device: Device) -> Trained:
             if at.message is None:
                 notes.setdefault(at.cohort, []).append(time.perf_counter() - start)
 
-        result = train(plan, images, device, Path(folder), checkpoint_seconds=1e9, report=note)
+        result = train(plan, Run(images, device, Path(folder), checkpoint_seconds=1e9, report=note))
         whole = time.perf_counter() - start
     lanes: list[list[int]] = [[] for _ in range(device.workers)]
     for cohort in sorted(notes):  # the next cohort goes to the card that is free first

@@ -65,7 +65,7 @@ def train_arms(
         Interrupted: There is no more time.
     """
     from harness.records import Cohort, Plan, Replica
-    from harness.training import train
+    from harness.training import Run, train
 
     def make_cohort(key: str, arm: Arm) -> Cohort:
         replicas = tuple(Replica(arm=key, seed_index=i, seed=i) for i in range(options.seeds))
@@ -78,7 +78,9 @@ def train_arms(
         began = time.monotonic()
         cohorts = tuple(make_cohort("-".join(key), arm) for key, arm in part)
         plan = Plan(hypothesis="published", registration="", seeds=tuple(range(options.seeds)), cohorts=cohorts)
-        found = train(plan, images, device, options.work, checkpoint_seconds=1e9, stop=lambda: time.monotonic() > stop)
+        found = train(
+            plan, Run(images, device, options.work, checkpoint_seconds=1e9, stop=lambda: time.monotonic() > stop)
+        )
         seconds = time.monotonic() - began
         for (name, key), arm in part:
             own = [replica for replica in found.replicas if replica.arm == f"{name}-{key}"]

@@ -345,8 +345,7 @@ def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: S
 
     reporter = session.reporter
     try:
-        return training.train(
-            planned,
+        run = training.Run(
             equipment.images,
             equipment.device,
             folder,
@@ -356,6 +355,7 @@ def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: S
             weights=equipment.sources.paths,
             elsewhere=equipment.spread_out(folder, session),
         )
+        return training.train(planned, run)
     except Exception as error:
         if not reporter.stop() or (isinstance(error, HarnessError) and not isinstance(error, CompilerFailed)):
             raise

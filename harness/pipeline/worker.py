@@ -122,17 +122,19 @@ def _train(folder: Path, task: Task, device: Device, reporter: Reporter) -> JobE
     if found := tuple(_find_other_data(task, images)):
         return JobEnd(how="differs", message="; ".join(found))
     with reporter.training():
-        training.train(
-            task.plan,
+        weights = {digest: folder / file for digest, file in task.weights.items()}  # a path may start there
+        # On a processor, cohorts of one job follow one another: how many cores it has is the scheduler's to say.
+        device = device if device.is_cuda else replace(device, workers=1)
+        run = training.Run(
             images,
-            # On a processor, cohorts of one job follow one another: how many cores it has is the scheduler's to say.
-            device if device.is_cuda else replace(device, workers=1),
+            device,
             folder,
             checkpoint_seconds=task.checkpoint_seconds,
             report=_Teller(folder),
             stop=reporter.stop,
-            weights={digest: folder / file for digest, file in task.weights.items()},  # a path may start there
+            weights=weights,
         )
+        training.train(task.plan, run)
     return JobEnd(how="done")
 
 

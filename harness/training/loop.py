@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,7 @@ from typing import Any
 
 import torch
 
-from harness.datasets import Images
-from harness.domain.trained import Elsewhere, Progress, Result
+from harness.domain.trained import Progress, Result
 from harness.errors import Interrupted, TrainingFailed
 from harness.records import Cohort, Plan, ReplicaResult
 from harness.records.plan import read_shared_arm
@@ -19,40 +18,22 @@ from harness.system.locks import sole_writer
 from harness.system.processes import can_start
 from harness.training.checkpoint import WorkFolder
 from harness.training.cohorts import apply_splits, train_cohort
-from harness.training.device import Device
 from harness.training.run import Run
 from harness.training.workers import train_in_processes
 
 
-def train(
-    plan: Plan,
-    images: Mapping[str, Images],
-    device: Device,
-    folder: Path,
-    *,
-    checkpoint_seconds: float = 60.0,
-    report: Callable[[Progress], None] = lambda _: None,
-    stop: Callable[[], bool] = lambda: False,
-    weights: Mapping[str, Path] | None = None,
-    elsewhere: Elsewhere | None = None,
-) -> Result:
-    """Train every cohort of the plan, or resume from what an earlier call left in ``folder``.
-
-    ``weights`` maps SHA-256 to file, for replicas that start from stored weights. ``report`` is called after every
-    epoch and when a checkpoint is resumed; ``stop`` is asked after every step, or after every epoch where the kernels
-    train. ``elsewhere`` trains cohorts in the place of this machine.
+def train(plan: Plan, run: Run) -> Result:
+    """Train every cohort of the plan, or resume from what an earlier call left in the run's folder.
 
     Raises:
-        Interrupted: ``stop`` requested it; a checkpoint was written.
+        Interrupted: ``run.stop`` requested it; a checkpoint was written.
         StorageFailed: a checkpoint could not be written and the previous one is still there, or another process
             writes to the folder.
         TrainingFailed: a single replica does not fit the device.
         UsageError, Tampered: stored weights are not there, or not those of their digest.
     """
-    with sole_writer(folder / "work") as lock:
-        return _train(
-            plan, Run(images, device, folder, checkpoint_seconds, report, stop, weights or {}, lock, elsewhere)
-        )
+    with sole_writer(run.folder / "work") as lock:
+        return _train(plan, replace(run, lock=lock))
 
 
 def _train(plan: Plan, run: Run) -> Result:

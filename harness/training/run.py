@@ -23,9 +23,9 @@ class Run:
     checkpoint_seconds: float = 60.0
     """Seconds between two checkpoints; 0 writes one after each epoch."""
     report: Callable[[Progress], None] = lambda _: None
-    """Callback after every epoch."""
+    """Callback after every epoch, and when a checkpoint is resumed."""
     stop: Callable[[], bool] = lambda: False
-    """Predicate that requests a stop; asked after every step at which training can be interrupted."""
+    """Predicate that requests a stop; asked after every step, or after every epoch where the kernels train."""
     weights: Mapping[str, Path] = field(default_factory=dict)
     """SHA-256 → file of stored weights, for replicas that start from some."""
     lock: int | None = None

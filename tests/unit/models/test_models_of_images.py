@@ -16,7 +16,7 @@ from harness.errors import Interrupted
 from harness.metrics import parse_metric
 from harness.records import plan as records
 from harness.records.plan import count_chunk_replicas, count_chunk_samples, count_probed
-from harness.training import open_device, train
+from harness.training import Run, open_device, train
 from harness.training.evaluate import evaluate
 from harness.training.program import build_program
 from harness.training.stored import WeightsFile, measure_stored
@@ -39,7 +39,9 @@ def check_bytes(name: str, device: str, folder: Path) -> None:
     plan = planned(cohort({rule: arm(rule, setup=setup_of(name)) for rule in ("kolen_pollack", "dfa")}, [5, 6]))
 
     def go(place: str, **options: Any) -> Any:
-        return train(plan, {"digits": digits(40)}, replace(open_device(device), workers=1), folder / place, **options)
+        return train(
+            plan, Run({"digits": digits(40)}, replace(open_device(device), workers=1), folder / place, **options)
+        )
 
     expected, again, stops = go("whole"), go("again"), 0
     for _ in range(20):
@@ -66,7 +68,7 @@ def test_what_is_stored_is_measured_as_it_was(name: str, tmp_path: Path) -> None
     evaluation = {"probe_samples": 12, "metrics": ["test_accuracy", "hidden_norm", "site_cosine"]}
     one = cohort({"dfa": arm("dfa", setup=setup_of(name, save=["weights", "feedback"], evaluation=evaluation))}, [5, 6])
     device = replace(open_device("cpu"), workers=1)
-    found = train(planned(one), {"digits": digits(40)}, device, tmp_path)
+    found = train(planned(one), Run({"digits": digits(40)}, device, tmp_path))
     names = {("dfa", i): f"dfa/{i}.safetensors" for i in (0, 1)}
     files = {key: WeightsFile(tmp_path / "weights" / name, found.weights[name]) for key, name in names.items()}
     values, digests = measure_stored(one, files, digits(40), device, list(one.setup.evaluation.measured))

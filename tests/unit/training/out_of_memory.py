@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from harness.training import open_device, train
+from harness.training import Run, open_device, train
 from tests.unit.training.training_inputs import arm, cohort, digits, planned
 
 
@@ -22,7 +22,9 @@ def main(megabytes: int, folder: Path) -> None:
     said: list[str] = []
     device = replace(open_device("cuda:0"), workers=1)
     torch.cuda.set_per_process_memory_fraction(megabytes * 1e6 / torch.cuda.get_device_properties(0).total_memory)
-    done = train(plan, {"digits": digits()}, device, folder, report=lambda at: said.extend(filter(None, [at.message])))
+    done = train(
+        plan, Run({"digits": digits()}, device, folder, report=lambda at: said.extend(filter(None, [at.message])))
+    )
     seeds = [replica.seed for replica in done.replicas]
     print(json.dumps({"said": said, "cohorts": list(done.cohorts), "seeds": seeds}))
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from harness.errors import CompilerFailed
-from harness.training import open_device, train
+from harness.training import Run, open_device, train
 from tests.unit.training.training_inputs import arm, cohort, digits, planned
 
 SETUP = {"epochs": 1, "batch_size": 50, "evaluation": {"metrics": ["test_accuracy"]}}
@@ -34,5 +34,5 @@ def test_where_no_compiler_works_nothing_is_trained_and_the_cause_is_named(tmp_p
     device = replace(open_device("cpu"), compile_steps=0, workers=1)
     one = planned(cohort({"a": arm("fa", setup=SETUP)}, [1]))
     with pytest.raises(CompilerFailed, match=r"No working C.. compiler found.*/bin/false") as refused:
-        train(one, {"digits": digits(120)}, device, tmp_path)
+        train(one, Run({"digits": digits(120)}, device, tmp_path))
     assert refused.value.where == "--compile" and "--compile off" in str(refused.value.remedy)

@@ -17,7 +17,7 @@ from harness.errors import Interrupted
 from harness.metrics import Metric
 from harness.plugins.registry import find_members
 from harness.records import Plan
-from harness.training import Progress, open_device, train
+from harness.training import Progress, Run, open_device, train
 from harness.training.cohorts import split_in_two
 from harness.training.evaluate import evaluate
 from harness.training.program import Program, build_program
@@ -35,7 +35,7 @@ VALIDATED: dict[str, Any] = {
 
 def train_on(images: Images, plan: Plan, folder: Path, **options: Any) -> list[dict[str, Any]]:
     device = replace(open_device("cpu"), workers=1)
-    done = train(plan, {"digits": images}, device, folder, **options)
+    done = train(plan, Run({"digits": images}, device, folder, **options))
     return [replica.model_dump(mode="json") for replica in done.replicas]
 
 

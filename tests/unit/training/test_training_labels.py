@@ -13,7 +13,7 @@ from scipy.stats import binom
 
 from harness.errors import Interrupted
 from harness.records import Arm, Labels, Plan
-from harness.training import Progress, open_device, train
+from harness.training import Progress, Run, open_device, train
 from harness.training.batches import draw_schedule
 from harness.training.labels import TrainingLabels
 from harness.training.program import Program, build_program
@@ -129,7 +129,7 @@ def test_original_labels_train_to_the_same_bits_as_no_word_about_them() -> None:
 
 def results(plan: Plan, folder: Path, **options: Any) -> str:
     device = replace(open_device("cpu"), workers=1)
-    done = train(plan, {"digits": digits()}, device, folder, **options)
+    done = train(plan, Run({"digits": digits()}, device, folder, **options))
     return json.dumps([replica.model_dump(mode="json") for replica in done.replicas], sort_keys=True)
 
 

@@ -18,7 +18,7 @@ from harness.metrics.credit_cosine import CreditCosine
 from harness.metrics.test_accuracy import TestAccuracy as Accuracy
 from harness.records import Arm, ReplicaResult
 from harness.rules.dfa import Dfa
-from harness.training import open_device, train
+from harness.training import Run, open_device, train
 from harness.training.batches import draw_schedule
 from harness.training.diagnostics import Diagnostics
 from harness.training.evaluate import evaluate, summarise
@@ -158,7 +158,7 @@ def test_a_replica_whose_last_step_leaves_no_network_is_marked(lr: float, rule: 
             for name, rate in (("tame", 1e-3), ("wild", last))
         }
         plan = planned(cohort(arms, [4, 5]))
-        return train(plan, {"digits": digits()}, open_device(DEVICE), tmp_path / folder).replicas
+        return train(plan, Run({"digits": digits()}, open_device(DEVICE), tmp_path / folder)).replicas
 
     before, replicas = results(1e-3, "a"), results(lr, "b")
     assert [replica.status for replica in replicas] == ["finished"] * 2 + ["diverged"] * 2

@@ -19,7 +19,7 @@ from harness.plugins.registry import find_members
 from harness.records import Arm
 from harness.rules import Rule
 from harness.rules.bp import Bp
-from harness.training import open_device, train
+from harness.training import Run, open_device, train
 from harness.training.evaluate import ReplicaEvaluation
 from harness.training.learned import copy_learned
 from harness.training.program import Program, build_program
@@ -231,7 +231,7 @@ def test_a_frozen_part_has_no_gradient_and_its_neighbours_keep_theirs(rule: Rule
 
 def train_all(rule: Rule, folder: Path, **options: Any) -> Any:
     plan = planned(cohort({"a": with_rule(rule), "bp": with_rule(Bp(name="bp"))}, [5, 6]))
-    return train(plan, {"digits": digits(40)}, replace(open_device("cpu"), workers=1), folder, **options)
+    return train(plan, Run({"digits": digits(40)}, replace(open_device("cpu"), workers=1), folder, **options))
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from harness.errors import Interrupted, Tampered, UsageError
 from harness.records import Arm, Cohort, Plan, Start
-from harness.training import Result, open_device, train
+from harness.training import Result, Run, open_device, train
 from harness.training.program import Program, build_program
 from harness.training.steps.interface import StepKind
 from harness.training.stored import WeightsFile, digest_weights, measure_stored, read_tensors, start_from_stored
@@ -35,7 +35,7 @@ WAYS = [
 
 
 def train_on(plan: Plan, folder: Path, **options: Any) -> Result:
-    return train(plan, {"digits": digits()}, replace(open_device("cpu"), workers=1), folder, **options)
+    return train(plan, Run({"digits": digits()}, replace(open_device("cpu"), workers=1), folder, **options))
 
 
 def plan_kept() -> Plan:

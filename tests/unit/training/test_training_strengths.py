@@ -23,7 +23,7 @@ from harness.records import Arm
 from harness.rules import Rule
 from harness.rules._local import LocalRule, normalise_credit
 from harness.spec import load
-from harness.training import open_device, train
+from harness.training import Run, open_device, train
 from harness.training.evaluate import ReplicaEvaluation
 from harness.training.program import Program, build_program
 from harness.training.steps.supports import fits_explicit
@@ -185,7 +185,7 @@ def test_strengths_follow_their_schedules_replica_by_replica() -> None:
 def train_all(folder: Path, **options: Any) -> Any:
     arms = {"a": make({"rule": SCHEDULED, "penalty": PENALTY}), "b": make({"rule": {"name": "bp", "clip": 0.1}})}
     plan = planned(cohort(arms, [5, 6]))
-    return train(plan, {"digits": digits(40)}, replace(open_device("cpu"), workers=1), folder, **options)
+    return train(plan, Run({"digits": digits(40)}, replace(open_device("cpu"), workers=1), folder, **options))
 
 
 def test_stopped_within_epochs_a_scheduled_strength_goes_on_to_the_same_bytes(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from safetensors import safe_open
 from harness.batched import keyed
 from harness.errors import Interrupted, TrainingFailed, UsageError
 from harness.records import Plan
-from harness.training import Device, Progress, open_device, train
+from harness.training import Device, Progress, Run, open_device, train
 from harness.training.batches import draw_schedule
 from harness.training.checkpoint import WorkFolder
 from harness.training.program import build_program
@@ -40,7 +40,7 @@ def in_this_process(kind: str = "cpu", compiling: str = "auto") -> Device:
 
 def results(plan: Plan, folder: Path, device: str = "cpu", **options: Any) -> str:
     kind, _, way = device.partition("-")
-    done = train(plan, {"digits": digits()}, in_this_process(kind, COMPILE[way]), folder, **options)
+    done = train(plan, Run({"digits": digits()}, in_this_process(kind, COMPILE[way]), folder, **options))
     return json.dumps([replica.model_dump(mode="json") for replica in done.replicas], sort_keys=True)
 
 
@@ -208,12 +208,10 @@ def test_a_diverging_replica_is_marked_and_leaves_its_neighbours_alone(tmp_path:
     wild = arm("dfa", setup={"optimizer": {"name": "adamw", "lr": 1e30}})
     together = train(
         planned(cohort({"tame": arm("dfa"), "wild": wild}, [4, 5])),
-        {"digits": digits()},
-        in_this_process("cpu"),
-        tmp_path / "a",
+        Run({"digits": digits()}, in_this_process("cpu"), tmp_path / "a"),
     )
     alone = train(
-        planned(cohort({"tame": arm("dfa")}, [4, 5])), {"digits": digits()}, in_this_process("cpu"), tmp_path / "b"
+        planned(cohort({"tame": arm("dfa")}, [4, 5])), Run({"digits": digits()}, in_this_process("cpu"), tmp_path / "b")
     )
     tame, marked = together.replicas[:2], together.replicas[2:]
     assert [replica.status for replica in together.replicas] == ["finished"] * 2 + ["diverged"] * 2
@@ -229,7 +227,7 @@ def test_a_diverging_replica_is_marked_and_leaves_its_neighbours_alone(tmp_path:
 def test_metrics_are_measured_after_the_right_epochs_and_where_they_are_defined(tmp_path: Path) -> None:
     longer = {"epochs": 5}
     plan = planned(cohort({"dfa": arm("dfa", setup=longer)}, [1]), cohort({"bp": arm("bp", setup=longer)}, [1]))
-    dfa, bp = train(plan, {"digits": digits()}, in_this_process("cpu"), tmp_path).replicas
+    dfa, bp = train(plan, Run({"digits": digits()}, in_this_process("cpu"), tmp_path)).replicas
     assert dfa.metrics["credit_cosine"].epochs == (1, 2, 4, 5)
     assert len(dfa.metrics["credit_cosine"].values["median"][0]) == 3
     assert set(bp.metrics) == set(dfa.metrics) - {"credit_cosine", "credit_norm"}
@@ -239,14 +237,14 @@ def test_metrics_are_measured_after_the_right_epochs_and_where_they_are_defined(
 def test_kept_files_are_the_same_bytes_whenever_the_same_is_trained(tmp_path: Path) -> None:
     plan = planned(cohort({"dfa": arm("dfa", setup={"save": ["weights"], "epochs": 1})}, list(range(10))))
     first, second = (
-        train(plan, {"digits": digits()}, in_this_process("cpu"), tmp_path / name).weights for name in ("a", "b")
+        train(plan, Run({"digits": digits()}, in_this_process("cpu"), tmp_path / name)).weights for name in ("a", "b")
     )
     assert first == second and len(first) == 10
 
 
 def test_saved_weights_are_those_that_were_measured(tmp_path: Path) -> None:
     plan = planned(cohort({"dfa": arm("dfa", setup={"save": ["weights", "feedback"]})}, [1, 2]))
-    done = train(plan, {"digits": digits()}, in_this_process("cpu"), tmp_path)
+    done = train(plan, Run({"digits": digits()}, in_this_process("cpu"), tmp_path))
     assert sorted(done.weights) == ["dfa/0.safetensors", "dfa/1.safetensors"]
     path = tmp_path / "weights" / "dfa" / "1.safetensors"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == done.weights["dfa/1.safetensors"]
@@ -262,7 +260,7 @@ def test_saved_weights_are_those_that_were_measured(tmp_path: Path) -> None:
 
 def test_progress_counts_to_the_end(tmp_path: Path) -> None:
     seen: list[Progress] = []
-    train(two_cohorts(), {"digits": digits(1437)}, in_this_process("cpu"), tmp_path, report=seen.append)
+    train(two_cohorts(), Run({"digits": digits(1437)}, in_this_process("cpu"), tmp_path, report=seen.append))
     assert [at.epoch for at in seen] == [1, 2, 3, 1, 2, 3]
     assert [at.cohort for at in seen] == [1, 1, 1, 2, 2, 2]
     assert seen[-1].steps_done == seen[-1].steps_total

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from harness.errors import Interrupted
 from harness.records import Plan, ReplicaResult
-from harness.training import open_device, train
+from harness.training import Run, open_device, train
 from tests.unit.training.training_inputs import arm, cohort, digits, planned
 
 DEVICES = [
@@ -37,7 +37,7 @@ def plan(until: dict[str, Any] | None, **more: Any) -> Plan:
 def trained(made: Plan, folder: Path, device: str = "cpu", **options: Any) -> list[ReplicaResult]:
     kind, _, way = device.partition("-")
     on = replace(open_device(kind, COMPILE[way]), workers=1)
-    return list(train(made, {"digits": digits()}, on, folder, **options).replicas)
+    return list(train(made, Run({"digits": digits()}, on, folder, **options)).replicas)
 
 
 def losses(replica: ReplicaResult) -> list[float]:

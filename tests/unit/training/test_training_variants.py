@@ -12,7 +12,7 @@ from harness.batched import keyed
 from harness.batched.specs import Init, TensorSpec
 from harness.metrics import Metric, parse_metric
 from harness.records import Arm
-from harness.training import open_device, train
+from harness.training import Run, open_device, train
 from harness.training.evaluate import evaluate
 from harness.training.program import Program, build_program
 from harness.training.results import select_metrics
@@ -69,7 +69,7 @@ def test_metrics_beside_others_have_the_bits_that_they_have_alone(tmp_path: Path
     found = []
     for folder, metrics in (("alone", PLAIN), ("beside", VARIED)):
         plan = planned(cohort({"dfa": arm(setup=measured(metrics)), "bp": arm("bp", setup=measured(metrics))}, [1, 2]))
-        found.append(train(plan, {"digits": digits()}, open_device("cpu"), tmp_path / folder).replicas)
+        found.append(train(plan, Run({"digits": digits()}, open_device("cpu"), tmp_path / folder)).replicas)
     for one, other in zip(*found, strict=True):
         assert one.weights_sha256 == other.weights_sha256
         assert one.metrics == {name: series for name, series in other.metrics.items() if ":" not in name}

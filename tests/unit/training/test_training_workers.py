@@ -14,7 +14,7 @@ import pytest
 
 from harness.errors import Interrupted
 from harness.records import Plan
-from harness.training import Progress, open_device, train
+from harness.training import Progress, Run, open_device, train
 from tests.unit.training.training_inputs import arm, cohort, digits, planned
 
 LONG: dict[str, Any] = {"epochs": 30}
@@ -27,7 +27,7 @@ def three_cohorts(setup: dict[str, Any] | None = None) -> Plan:
 
 def results(plan: Plan, folder: Path, workers: int, **options: Any) -> str:
     device = replace(open_device("cpu"), workers=workers)
-    done = train(plan, {"digits": digits()}, device, folder, **options)
+    done = train(plan, Run({"digits": digits()}, device, folder, **options))
     return json.dumps([replica.model_dump(mode="json") for replica in done.replicas], sort_keys=True)
 
 

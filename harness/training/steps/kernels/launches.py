@@ -149,7 +149,8 @@ def _credit(
         error, w.state.seed_of_replica, labels, matrices, f, w.penalty_slope, df, dh, w.amax["df"], w.shape.replicas,
         lane.replicas.start, own.start, own.stop - own.start,
         N=size, PENALTY=w.penalised, FED=form.fed, NORMALIZE=form.normalize,
-        EMBEDDING=part != "blocks", BLOCKS=part != "embedding", BM=HEAD_ROWS, **w.shape.rows, **w.shape.head, **w.cuts.scaled, **w.cuts.exact,
+        EMBEDDING=part != "blocks", BLOCKS=part != "embedding", BM=HEAD_ROWS,
+        **w.shape.rows, **w.shape.head, **w.cuts.scaled, **w.cuts.exact,
     )  # fmt: skip
 
 

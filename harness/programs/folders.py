@@ -48,6 +48,7 @@ class ReplicaFolder:
         self._attempt = attempt
         self._own = attempt / "work" / self.name
         self._sealed = attempt / "work" / f"{self.name}.json"
+        self._tries: list[str | None] | None = None
 
     @property
     def path(self) -> Path:
@@ -217,12 +218,16 @@ class ReplicaFolder:
         return tuple(sorted(found)[:LISTED])
 
     def _read_tries(self) -> list[str | None]:
-        with suppress(OSError, ValueError, TypeError, RecursionError):
-            told = json.loads(read_regular(self._own / "tries.json", LARGEST_FILE))
-            return [one if isinstance(one, str) else None for one in told]
-        return []
+        """Return how each try ended; only the first time from the file, since a program may have removed it."""
+        if self._tries is None:
+            self._tries = []
+            with suppress(OSError, ValueError, TypeError, RecursionError):
+                told = json.loads(read_regular(self._own / "tries.json", LARGEST_FILE))
+                self._tries = [one if isinstance(one, str) else None for one in told]
+        return self._tries
 
     def _write_tries(self, tries: list[str | None]) -> None:
+        self._tries = tries
         _put(self._own / "tries.json", json.dumps(tries).encode())
 
 

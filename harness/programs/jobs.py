@@ -43,6 +43,8 @@ class _State:
     """Cards that no replica has."""
     epochs: dict[str, int] = field(default_factory=dict)
     """Replica that runs → epoch that its results file tells of."""
+    folders: dict[Replica, ReplicaFolder] = field(default_factory=dict)
+    """Folder of each replica that was begun, which knows its tries."""
 
 
 def run_replicas(
@@ -173,7 +175,7 @@ def _look_at_growth(state: _State) -> None:
 
 
 def _begin(state: _State, selector: selectors.BaseSelector, replica: Replica, arm: Arm) -> None:
-    folder = ReplicaFolder(state.folder, replica)
+    folder = state.folders.setdefault(replica, ReplicaFolder(state.folder, replica))
     folder.begin(state.work.frozen)
     cards, state.free = tuple(state.free[: state.work.gpus]), state.free[state.work.gpus :]
     running = start(folder, replica, arm, state.work, cards)

@@ -128,6 +128,15 @@ def test_a_program_that_removes_the_folder_of_all_replicas_is_one_that_failed(tm
     assert replica.failure == "it ended with exit code 0, and its results file metrics.json is not there"
 
 
+def test_a_program_that_removes_the_list_of_its_tries_has_no_more_of_them(tmp_path: Path) -> None:
+    mark = tmp_path / "begun"
+    script = f"{PLACES}open({str(mark)!r}, 'a').write('x')\nos.remove(own + '/tries.json')\nraise SystemExit(75)"
+    result = make(tmp_path, script, program={"again": {"when": ["preempted"], "times": 2}}, **ONE).run()
+    assert result.replicas[0].failure == "it was preempted: exit code 75"
+    assert result.runs[0].repeated == ("it was preempted: exit code 75",) * 2
+    assert mark.read_text() == "xxx"
+
+
 @pytest.mark.parametrize(
     "change",
     [

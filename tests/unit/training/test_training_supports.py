@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from harness.batched.specs import TensorSpec
+from harness.losses import Loss
 from harness.models import Model
 from harness.models.residual_mlp import ResidualMlp
 from harness.penalties.residual_branch import ResidualBranch
 from harness.records import Arm, Cohort
-from harness.rules import Rule
+from harness.rules import FixedCredit, Objective, Rule
 from harness.rules.bp import Bp
+from harness.rules.dfa import Dfa
 from harness.training import open_device, takes_kernels
 from harness.training.batches import draw_schedule
 from harness.training.program import Program, build_program
@@ -54,6 +57,31 @@ class ClippedAtTheHead(ClippedBp):
 
     def clip_norms(self, model: Model) -> Mapping[str, float]:
         return {"head": 0.01}
+
+
+class FedBack(Bp):
+    """A rule built on backpropagation that says what it feeds back: no gradient passes through its blocks."""
+
+    local = True
+
+    @property
+    def fixed_credit(self) -> FixedCredit:
+        return FixedCredit()
+
+    def feedback(self, model: Model, features: int, classes: int) -> tuple[TensorSpec, ...]:
+        return Dfa(name="dfa").feedback(model, features, classes)
+
+    def objective(
+        self,
+        model: Model,
+        p: Mapping[str, Tensor],
+        feedback: Mapping[str, Tensor],
+        x: Tensor,
+        y: Tensor,
+        penalty: Callable[..., Tensor] | None,
+        loss: Loss,
+    ) -> Objective:
+        return Dfa(name="dfa").objective(model, p, feedback, x, y, penalty, loss)
 
 
 class Steeper(ResidualBranch):
@@ -105,6 +133,8 @@ def trained(arms: dict[str, Arm], kind: StepKind, device: str) -> Program:
 
 FORESEEN = {
     "a rule that flows and clips": {"a": with_rule(ClippedBp(name="bp"), 0.05), "b": arm("bp", 0.05, SETUP)},
+    "a rule that feeds back and inherits from one that doesn't": {"a": with_rule(FedBack(name="bp"), 0.05)},
+    "both": {"a": with_rule(FedBack(name="bp"), 0.05), "b": arm("bp", 0.05, SETUP)},
     "a penalty": {"a": with_penalty(Steeper, "bp"), "b": with_penalty(Steeper, "dfa")},
 }
 UNFORESEEN = {

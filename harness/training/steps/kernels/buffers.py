@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.batched import adamw
+from harness.rules import find_backward
 from harness.training.batches import DeviceImages
 from harness.training.steps.credit import read_credit
 from harness.training.steps.kernels import amax
@@ -75,7 +76,7 @@ class Flows:
         # Launches that update blocks in place cover every block, so none may be frozen.
         frozen = any(f"block_{layer}" in state.frozen for layer in range(layers))
         arms = state.arms
-        gradients_flow = tuple(arm.rule.backward == "through" for arm in arms)
+        gradients_flow = tuple(find_backward(arm.rule) == "through" for arm in arms)
         unclipped = [find_block_clip(arm.rule, state.model) is None for arm in arms]
         in_place = tuple(
             flowing and free and not frozen for flowing, free in zip(gradients_flow, unclipped, strict=True)

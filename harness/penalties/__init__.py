@@ -31,7 +31,7 @@ class Penalty(Plugin):
     """True if ``value`` is that of the state h_{l+1} that a block ends in, and not of its branch f_l."""
     gradient_factor: ClassVar[float | None] = None
     """Factor c, if the gradient of ``value`` at a branch output f [r, n, d] is c·f/n; None leaves the gradient to
-    autograd.
+    autograd, as does a penalty of states whatever it declares.
 
     Training steps with explicit gradients read it: λ·value then adds λ·c·f/n to the gradient that enters the branch. A
     declaration holds for the class that makes it, not for its subclasses.
@@ -60,6 +60,9 @@ class Penalty(Plugin):
 
 
 def find_gradient_factor(penalty: Penalty) -> float | None:
-    """Return c where steps may take λ·c·f/n for the penalty's gradient, with one λ for all epochs; otherwise None."""
+    """Return c where steps may take λ·c·f/n for the penalty's gradient, with one λ for all epochs; otherwise None.
+
+    A penalty of states has none: its gradient is at h_{l+1}, and not at the branch.
+    """
     declared: float | None = read_capability(penalty, "gradient_factor")
-    return declared if penalty.schedule is None else None
+    return declared if penalty.schedule is None and not penalty.of_state else None

@@ -21,7 +21,7 @@ from harness.datasets import Dataset
 from harness.errors import HarnessError
 from harness.metrics import Metric
 from harness.models import Model
-from harness.penalties import Penalty
+from harness.penalties import Penalty, find_gradient_factor
 from harness.plugins.fields import read_descriptions, read_sections
 from harness.plugins.registry import FAMILIES, OPERATIONAL, Plugin, digest_source, find_members, read_capability
 from harness.preconditions import Asked, AskedArm, AskedEstimand, Precondition
@@ -166,6 +166,8 @@ def test_a_penalty_is_one_number_per_replica(penalty: Penalty) -> None:
 def test_the_declared_gradient_of_a_penalty_is_that_of_its_value(penalty: Penalty) -> None:
     """What steps with gradients written out take in place of autograd: c·f/n."""
     factor = read_capability(penalty, "gradient_factor")
+    if penalty.of_state:  # its gradient goes into the state, where these steps add none
+        assert factor is None and find_gradient_factor(penalty) is None
     if factor is None:
         pytest.skip("left to autograd")
     branch = torch.randn(3, 4, 6, dtype=torch.float64).requires_grad_()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.penalties import find_gradient_factor
 from harness.training.steps.credit import read_credit
 from harness.training.steps.explicit_storage import StackedStorage
 from harness.training.steps.state import RuleGroup, TrainingState
@@ -85,7 +86,7 @@ class Buffers:
         self.logits, self.error, self.per_sample = new(classes, size), new(classes, size), new(1, size)
         self.minus_one = torch.full_like(self.per_sample, -1.0)
         self.head_grad = new(classes, d)
-        factor = None if state.penalty is None else state.penalty.gradient_factor
+        factor = None if state.penalty is None else find_gradient_factor(state.penalty)
         self.penalty_slope = (state.penalty_strength * ((factor or 0.0) / size)).view(-1, 1, 1)
         """Factor λ·c/n, which times f is the penalty's gradient (``Penalty.gradient_factor``)."""
         self.groups = [GroupViews(model, views, self, group) for group in state.rule_groups]

@@ -100,6 +100,13 @@ class Unsaid(ResidualBranch):
         return branch.abs().sum(-1).mean(-1)
 
 
+class OfStates(ResidualBranch):
+    """Says the gradient of its value, which is that of the state and not of the branch."""
+
+    of_state = True
+    gradient_factor = 2.0
+
+
 class UnsaidRule(Bp):
     pass
 
@@ -141,6 +148,7 @@ UNFORESEEN = {
     "rule": {"a": with_rule(UnsaidRule(name="bp"))},
     "clipping": {"a": with_rule(ClippedAtTheHead(name="bp"))},
     "penalty": {"a": with_penalty(Unsaid, "bp")},
+    "penalty of states": {"a": with_penalty(OfStates, "bp")},
     "model": {"a": with_model(UnsaidModel(name="residual_mlp", width=20, blocks=2))},
 }
 
@@ -162,7 +170,7 @@ def test_a_plugin_that_declares_known_equations_is_trained_by_faster_steps(
 
 @pytest.mark.parametrize("name", UNFORESEEN)
 def test_a_plugin_that_declares_nothing_is_trained_by_autograd(name: str) -> None:
-    """Also where it inherits a declaration: it may compute anything else."""
+    """Also where it inherits a declaration, or has one that no step can follow: it may compute anything else."""
     unknown: Cohort = cohort(UNFORESEEN[name], [5])
     device = open_device("cpu")
     assert not fits_explicit(unknown) and not fits_kernels(unknown)

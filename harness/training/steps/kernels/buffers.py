@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.batched import adamw
+from harness.penalties import find_gradient_factor
 from harness.rules import find_backward
 from harness.training.batches import DeviceImages
 from harness.training.steps.credit import read_credit
@@ -212,7 +213,7 @@ class Workspace:
             [int(flowing) for flowing in self.flows.gradients_flow], dtype=torch.int32, **on_device
         )
         """True where gradients flow through a replica's blocks, [r]."""
-        factor = None if state.penalty is None else state.penalty.gradient_factor
+        factor = None if state.penalty is None else find_gradient_factor(state.penalty)
         self.penalty_slope = state.penalty_strength * (factor or 0.0)
         """Factor λ·c, [r], which times f/N is the penalty's gradient (``Penalty.gradient_factor``)."""
         self.loss = torch.zeros((shape.replicas, cuts.row_tiles), dtype=torch.float64, **on_device)

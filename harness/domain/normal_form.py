@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from harness.domain.costs import find_affordable
+from harness.domain.effects import is_penalised, list_schedules
 from harness.domain.normal_combination import Judged, describe_combination
 from harness.domain.partition import Atom, find_atoms
 from harness.domain.places import centre_cut, list_epochs, list_layers
@@ -29,7 +30,6 @@ from harness.records.contrasts import is_difference
 from harness.records.estimands import exchange_metrics
 from harness.records.readings import BestEpoch, EpochSpent, EpochWhen, find_choice
 from harness.records.weights import RUN_DIGITS
-from harness.schedules import Schedule
 from harness.system import canonical
 
 DIGITS = 12
@@ -225,7 +225,7 @@ def _describe_measured(hypothesis: Hypothesis, name: str, arm: Arm, estimand: Es
     last = _find_last_epoch(estimand, setup)
     # A rate that stays the same until then is a constant one's, and doesn't depend on the number of epochs.
     steady = setup.optimizer.schedule.is_constant(last, setup.epochs)
-    penalty = arm.penalty if _is_penalised(arm, frozen) else None
+    penalty = arm.penalty if is_penalised(arm, frozen) else None
     strengths = [part for part in (arm.rule, penalty) if part is not None]
     all_steady = steady and all(_is_steady(part, last, setup.epochs) for part in strengths)
     form: Form = {
@@ -303,30 +303,13 @@ def _describe_rule(arm: Arm, frozen: frozenset[str]) -> Form:
 
 def _is_steady(part: Plugin, last: int, epochs: int) -> bool:
     """Tell whether the strengths of a rule or penalty stay the same until the last epoch that counts."""
-    return all(schedule.is_constant(last, epochs) for _, schedule in _list_schedules(part))
+    return all(schedule.is_constant(last, epochs) for _, schedule in list_schedules(part))
 
 
 def _leave_steady(told: Form, part: Plugin, last: int, epochs: int) -> Form:
     """Return the form of a rule or penalty without schedules that change nothing until the last epoch that counts."""
-    idle = {name for name, schedule in _list_schedules(part) if schedule.is_constant(last, epochs)}
+    idle = {name for name, schedule in list_schedules(part) if schedule.is_constant(last, epochs)}
     return {name: value for name, value in told.items() if name not in idle}
-
-
-def _list_schedules(part: Plugin) -> list[tuple[str, Schedule]]:
-    fields = ((name, getattr(part, name)) for name in type(part).model_fields)
-    return [(name, value) for name, value in fields if isinstance(value, Schedule)]
-
-
-def _is_penalised(arm: Arm, frozen: frozenset[str]) -> bool:
-    """Tell whether a penalty trains anything: it reaches blocks and, with the gradient, what lies before them."""
-    if arm.penalty is None or arm.penalty.strength == 0:
-        return False
-    reached = {"direct_feedback": _list_blocks(arm), "through": {"embedding", *_list_blocks(arm)}}
-    return arm.rule.backward is None or not reached[arm.rule.backward] <= frozen
-
-
-def _list_blocks(arm: Arm) -> frozenset[str]:
-    return arm.setup.model.expand_groups(("blocks",))
 
 
 def _describe_epochs(estimand: Estimand, setup: Setup) -> Any:

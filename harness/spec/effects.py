@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from harness.domain.effects import is_penalised, list_schedules
 from harness.records import Arm
+from harness.rules import find_backward
 from harness.schedules import Schedule
 from harness.spec.draft import Draft
 from harness.spec.tree import Path, Problem
@@ -37,7 +39,7 @@ def _find_scales(arm: Arm, frozen: frozenset[str]) -> Iterator[Idle]:
     """Yield factors on credit that the optimizer divides out again: no clip and no penalty is weighed against them."""
     optimizer, rule = arm.setup.optimizer, arm.rule
     clips = not set(rule.clip_norms(arm.setup.model)) <= frozen
-    if not optimizer.ignores_scale or clips or _is_penalised(arm, frozen):
+    if not optimizer.ignores_scale or clips or is_penalised(arm, frozen):
         return
     for name in _list_changed(arm, rule.credit_scales):
         message = f"{name} has no effect under {optimizer.name}, which divides gradients by their size, eps aside"
@@ -54,7 +56,7 @@ def _find_clip(arm: Arm, frozen: frozenset[str]) -> Iterator[Idle]:
 
 def _find_penalty(arm: Arm, frozen: frozenset[str]) -> Iterator[Idle]:
     """Yield a penalty that reaches nothing that is trained."""
-    if arm.penalty is None or arm.penalty.strength == 0 or _is_penalised(arm, frozen):
+    if arm.penalty is None or arm.penalty.strength == 0 or is_penalised(arm, frozen):
         return
     why = "what it reaches is frozen" if arm.setup.model.depth else "the model has no blocks"
     yield ("penalty",), f"penalty {arm.penalty.name} has no effect: {why}", "leave it out, or train a block"
@@ -86,17 +88,6 @@ def _list_changed(arm: Arm, names: tuple[str, ...]) -> list[str]:
     return [name for name in names if getattr(arm.rule, name) != fields[name].default]
 
 
-def _is_penalised(arm: Arm, frozen: frozenset[str]) -> bool:
-    """Tell whether a penalty reaches a block, or what lies before one, that is trained."""
-    if arm.penalty is None or arm.penalty.strength == 0:
-        return False
-    model = arm.setup.model
-    reached = set(model.expand_groups(("blocks",)))
-    if reached and not arm.rule.local:
-        reached.add("embedding")
-    return not reached <= frozen
-
-
 def check_schedules(path: Path, arm: Arm) -> Iterator[Problem]:
     """Yield schedules of which a part lies beyond the last epoch, so that what the file says never happens."""
     epochs = arm.setup.epochs
@@ -111,9 +102,8 @@ def _list_schedules(arm: Arm) -> Iterator[tuple[Path, Schedule]]:
     """Yield the schedules of an arm with their paths in it: of the learning rate, and of strengths."""
     holders = ((("rule",), arm.rule), (("penalty",), arm.penalty), (("setup", "optimizer"), arm.setup.optimizer))
     for at, holder in holders:
-        for name in () if holder is None else type(holder).model_fields:
-            if isinstance(schedule := getattr(holder, name), Schedule):
-                yield (*at, name), schedule
+        for name, schedule in () if holder is None else list_schedules(holder):
+            yield (*at, name), schedule
 
 
 def check_stuck(path: Path, arm: Arm) -> Iterator[Problem]:
@@ -122,7 +112,7 @@ def check_stuck(path: Path, arm: Arm) -> Iterator[Problem]:
     silent = getattr(model, "activation", None) != "logistic"  # the only one of which φ(0) is not 0
     if not rule.is_stuck_at_zero(model.depth, silent):
         return
-    if rule.backward == "through":
+    if find_backward(rule) == "through":
         message = f"{rule.name} sends the error back through the weights, which begin at zero: nothing passes"
     else:
         message = f"weights begin at zero, where {rule.name} gives units no credit or all the same: they stay alike"

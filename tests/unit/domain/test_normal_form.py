@@ -423,6 +423,28 @@ def test_a_clip_is_kept_whatever_trains_the_rule() -> None:
     assert clipped(1.0, "blocks") == clipped(2.0, "blocks") == clipped(None, "blocks")
 
 
+def test_a_penalty_is_kept_where_it_trains_something() -> None:
+    """Also of rules that only autograd trains, and of those that inherit from one that other steps know."""
+
+    def penalised(rule: str, strength: float, *frozen: str) -> bytes:
+        form = copy.deepcopy(FORMS["quickstart_digits"])
+        penalty = {"name": "residual_branch", "strength": strength}
+        form["arms"]["penalized"].update(rule={"name": rule}, penalty=penalty, freeze=list(frozen))
+        return of(form)
+
+    def counts(rule: str, *frozen: str) -> bool:
+        return penalised(rule, 0.1, *frozen) != penalised(rule, 0.2, *frozen)
+
+    for rule in ("dfa", "drtp", "fa_block", "dtp", "pepita", "bp", "fa", "weight_perturbation"):
+        assert counts(rule), rule
+    for rule in ("dfa", "drtp", "fa_block", "dtp", "pepita"):
+        assert not counts(rule, "blocks"), rule
+        assert penalised(rule, 0.1, "blocks") == penalised(rule, 0, "blocks")
+    for rule in ("bp", "fa"):
+        assert counts(rule, "blocks") and not counts(rule, "blocks", "embedding"), rule
+    assert counts("weight_perturbation", "blocks", "embedding")
+
+
 MEANING: dict[str, tuple[str, Callable[[Form], Any]]] = {
     "a rule": ("quickstart_digits", lambda form: form["arms"]["penalized"]["rule"].update(clip=2.0)),
     "an option of a rule": ("quickstart_digits", lambda form: form["arms"]["penalized"]["rule"].update(init="uniform")),

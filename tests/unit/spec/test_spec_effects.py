@@ -47,6 +47,10 @@ ODD: dict[str, tuple[dict[str, str], str, str]] = {
         },
         "penalty residual_branch has no effect: what it reaches is frozen", "{name: residual_branch, strength: 0.1}",
     ),
+    "penalty, what lies before frozen": (
+        {"more": "\n    freeze: [embedding, blocks]\n    penalty: {name: residual_branch, strength: 0.1}"},
+        "penalty residual_branch has no effect: what it reaches is frozen", "{name: residual_branch, strength: 0.1}",
+    ),
     "target": ({"rule": "{name: dtp, target_rate: 0.1}"}, "target_rate has no effect", "0.1"),
     "decay": (
         {"rule": "{name: kolen_pollack}", "optimizer": "{name: sgd, lr: 0.1}"},
@@ -64,6 +68,10 @@ SILENT: dict[str, dict[str, str]] = {
     "clip": {"rule": "{name: dfa, credit_scale: 2.0}"},
     "penalty": {"rule": SCALED, "more": "\n    penalty: {name: residual_branch, strength: 0.1}"},
     "embedding": {"more": "\n    freeze: [blocks]\n    penalty: {name: residual_branch, strength: 0.1}"},
+    "what is perturbed": {
+        "rule": "{name: weight_perturbation}",
+        "more": "\n    freeze: [embedding, blocks]\n    penalty: {name: residual_branch, strength: 0.1}",
+    },
     "no strength": {
         "rule": "{name: dfa}", "more": "\n    freeze: [blocks]\n    penalty: {name: residual_branch, strength: 0}",
     },

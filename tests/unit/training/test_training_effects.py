@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from harness.domain.effects import is_penalised
 from harness.plugins.registry import find_members
 from harness.rules import Rule
 from harness.training import open_device
@@ -27,6 +28,7 @@ ADAPTIVE = [{"name": "adamw", "eps": 1e-100}, {"name": "adam", "eps": 1e-100}, {
 SGD = {"name": "sgd", "lr": 0.01}
 FAST = {"name": "sgd", "lr": 0.5}
 ZERO = {"name": "mlp", "width": 8, "layers": 3, "init": "zero"}
+BEHIND = (["blocks"], ["embedding", "blocks"])
 
 
 def train(rule: Rule, strength: float | None = None, freeze: Any = (), **setup: Any) -> Program:
@@ -78,17 +80,29 @@ def test_a_step_to_targets_has_no_effect_with_linear_inverses() -> None:
     assert not any(one.find_idle(SETUP["model"]) for one in bent) and differ(*map(train, bent)) > 1e-7
 
 
-@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.local])
-def test_a_penalty_behind_frozen_blocks_has_no_effect_on_a_local_rule(name: str) -> None:
-    frozen = [train(RULES[name], one, freeze=["blocks"], epochs=2) for one in (None, 0.5)]
-    assert differ(*frozen) == 0.0
-    assert differ(*(train(RULES[name], one, epochs=2) for one in (None, 0.5))) > 1e-7
+@pytest.mark.parametrize("name", RULES)
+def test_a_penalty_trains_something_exactly_where_it_is_said_to(name: str) -> None:
+    """Behind frozen blocks that is what lies before, under rules whose gradients get there, or what rules perturb."""
+    for frozen in ([], *BEHIND, ["embedding", "block_0", "head"]):
+        penalised = is_penalised(arm("bp", 0.5, SETUP).model_copy(update={"rule": RULES[name]}), expand(frozen))
+        gap = differ(*(train(RULES[name], strength, freeze=frozen, epochs=2) for strength in (None, 0.5)))
+        assert gap > 1e-9 if penalised else gap == 0.0, (frozen, gap)
 
 
-def test_a_penalty_behind_frozen_blocks_reaches_the_embedding_of_other_rules() -> None:
-    for name in ("bp", "fa"):
-        assert not RULES[name].local
-        assert differ(*(train(RULES[name], one, freeze=["blocks"], epochs=2) for one in (None, 0.5))) > 1e-7
+def test_there_are_rules_that_a_penalty_reaches_more_and_less_of() -> None:
+    one = arm("bp", 0.5, SETUP)
+    reached = {
+        name: [is_penalised(one.model_copy(update={"rule": rule}), expand(frozen)) for frozen in BEHIND]
+        for name, rule in RULES.items()
+    }
+    assert reached["drtp"] == reached["pepita"] == [False, False]
+    assert reached["bp"] == reached["fa"] == [True, False]
+    assert reached["weight_perturbation"] == reached["forward_gradient"] == [True, True]
+    assert not is_penalised(arm("bp", 0.5, SETUP | {"model": ZERO | {"layers": 1}}), frozenset()), "no block"
+
+
+def expand(frozen: list[str]) -> frozenset[str]:
+    return arm("bp", None, SETUP).setup.model.expand_groups(tuple(frozen))
 
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {

@@ -63,6 +63,8 @@ class Adapter(Plugin):
     """Name of the tool that writes such files, for messages."""
     counts_steps: ClassVar[bool] = False
     """True if points are at the tool's steps, of which the file says how many make an epoch."""
+    tells_runs: ClassVar[bool] = False
+    """True if such a file tells of several runs: for ``harness link``, as ``RunsAdapter``, and no form of results."""
 
     @abstractmethod
     def read(self, raw: bytes) -> Iterator[Point]:
@@ -87,6 +89,7 @@ class Adapter(Plugin):
 class RunsAdapter(Adapter):
     """Interface of an adapter for files that tell of several runs: for ``harness link``, and no form of results."""
 
+    tells_runs: ClassVar[bool] = True
     apart: ClassVar[bool] = True
     """True if such a file tells parameters and metrics apart."""
 

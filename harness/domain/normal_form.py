@@ -23,7 +23,7 @@ from harness.domain.places import centre_cut, list_epochs, list_layers
 from harness.domain.tuning import describe_draws, find_corner, find_selector, is_drawn, list_candidates, set_values
 from harness.errors import HarnessError
 from harness.losses import is_default_loss
-from harness.metrics import Metric, ProbeMetric
+from harness.metrics import Metric
 from harness.plugins.registry import Plugin
 from harness.records import Arm, DecisionSpec, Estimand, Guard, Hypothesis, Setup
 from harness.records.contrasts import is_difference
@@ -250,7 +250,7 @@ def _describe_measured(hypothesis: Hypothesis, name: str, arm: Arm, estimand: Es
 
 def _count_probe_samples(metric: Metric, setup: Setup) -> int | None:
     """Return the size of the probe batch that a metric is measured on; None if it is measured on none."""
-    if not isinstance(metric, ProbeMetric):
+    if not metric.reads_probe:
         return None
     return metric.conditions.probe_samples or setup.evaluation.probe_samples
 

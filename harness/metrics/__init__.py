@@ -186,6 +186,10 @@ class Metric(Plugin):
     """True if the metric is defined only for rules with direct feedback: a matrix from the error to each state."""
     needs_pairs: ClassVar[bool] = False
     """True if the metric is defined only for rules that put other matrices in the place of weights on the way back."""
+    reads_probe: ClassVar[bool] = False
+    """True if the metric reads the probe batch, so that its values depend on the number of samples there."""
+    reads_logits: ClassVar[bool] = True
+    """True if the metric reads the logits of all samples of its split, which an evaluation holds then."""
     bounds: ClassVar[tuple[float, float]] = (float("-inf"), float("inf"))
     """Closed interval that contains every possible value."""
     worst: ClassVar[float | None] = None
@@ -281,6 +285,8 @@ class Metric(Plugin):
 class ProbeMetric(Metric):
     """Interface of a metric that is measured on a probe batch, which may be another than the setup's."""
 
+    reads_probe: ClassVar[bool] = True
+    reads_logits: ClassVar[bool] = False
     probe_split: SplitName = Field(default="test", exclude_if=lambda value: value == "test")
     """Split from which the probe batch is drawn. Without augmentation, and with the data set's own labels, whatever
     labels were trained on. By default, the test split."""

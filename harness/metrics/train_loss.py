@@ -37,6 +37,7 @@ class TrainLoss(Metric):
     of_loss: ClassVar[bool] = True
     bounds: ClassVar[tuple[float, float]] = (0.0, float("inf"))
     split: ClassVar[Literal["train"]] = "train"
+    reads_logits: ClassVar[bool] = False
     better: ClassVar[Literal["lower"]] = "lower"
     curve: ClassVar[bool] = True
 

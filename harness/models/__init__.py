@@ -101,6 +101,11 @@ class Model(Plugin):
         return len({self.shape(layer) for layer in range(self.depth + 1)}) == 1
 
     @property
+    def is_silent_at_zero(self) -> bool:
+        """True if all states are zero where all parameters are; by default, True: φ(0) is 0 for usual activations."""
+        return True
+
+    @property
     def constants(self) -> frozenset[str]:
         """Names of parameters that are units of h_0 which no input reaches, such as a class token; by default, none."""
         return frozenset()

@@ -90,9 +90,8 @@ def count_activations(setup: Setup, kernels: bool) -> int:
 
 def count_other_logits(setup: Setup) -> int:
     """Return the number of samples besides the test split of which metrics read logits."""
-    validated = any(metric.split == "validation" for metric in setup.evaluation.measured)
-    trained = any(metric.split == "train" and metric.name != "train_loss" for metric in setup.evaluation.measured)
-    return validated * setup.validation_count + trained * setup.train_count
+    read = {metric.split for metric in setup.evaluation.measured if metric.reads_logits}
+    return ("validation" in read) * setup.validation_count + ("train" in read) * setup.train_count
 
 
 def estimate_cohort_bytes(cohort: Cohort, *, kernels: bool) -> int:

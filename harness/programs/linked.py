@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from harness.adapters import BadRecord, RunsAdapter, ToldRun
 from harness.domain.trained import name_replica
@@ -61,9 +61,8 @@ class _Placed:
 
 def list_forms() -> dict[str, RunsAdapter]:
     """Return the adapters that read exports of several runs, by name."""
-    members = find_members("adapters")
-    found = {name: kind.model_validate({"name": name}) for name, kind in members.items()}
-    return {name: one for name, one in found.items() if isinstance(one, RunsAdapter)}
+    members = cast("Mapping[str, type[RunsAdapter]]", find_members("adapters"))
+    return {name: kind.model_validate({"name": name}) for name, kind in members.items() if kind.tells_runs}
 
 
 def read_export(raw: bytes, form: str) -> tuple[ToldRun, ...]:

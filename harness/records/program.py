@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from harness.adapters import Adapter, RunsAdapter
+from harness.adapters import Adapter
 from harness.plugins.fields import Unit
 from harness.plugins.registry import find_members
 from harness.records.base import Name, Ordered, Record, Text
@@ -263,8 +263,8 @@ FORMS = ("json", "jsonl", "csv")
 
 def list_forms() -> tuple[str, ...]:
     """Return the forms that results may have: harness's own, and adapters that read one run."""
-    adapters = find_members("adapters").items()
-    return (*FORMS, *(name for name, kind in adapters if not issubclass(kind, RunsAdapter)))
+    adapters = cast("Mapping[str, type[Adapter]]", find_members("adapters"))
+    return (*FORMS, *(name for name, kind in adapters.items() if not kind.tells_runs))
 
 
 def _require_form(form: str) -> str:

@@ -109,8 +109,7 @@ def _list_schedules(arm: Arm) -> Iterator[tuple[Path, Schedule]]:
 def check_stuck(path: Path, arm: Arm) -> Iterator[Problem]:
     """Yield an arm whose weights all begin at zero, and whose rule never takes some of them away from there."""
     rule, model = arm.rule, arm.setup.model
-    silent = getattr(model, "activation", None) != "logistic"  # the only one of which φ(0) is not 0
-    if not rule.is_stuck_at_zero(model.depth, silent):
+    if not rule.is_stuck_at_zero(model.depth, model.is_silent_at_zero):
         return
     if find_backward(rule) == "through":
         message = f"{rule.name} sends the error back through the weights, which begin at zero: nothing passes"

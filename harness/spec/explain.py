@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, get_args
 
-from harness.adapters import RunsAdapter
+from harness.adapters import Adapter
 from harness.criteria import Criterion
 from harness.errors import UsageError
 from harness.plugins.fields import read_declarations, read_docstring, read_sections
@@ -162,7 +162,7 @@ def _describe_fewest_seeds(kind: type[Criterion]) -> tuple[str, str, str]:
 
 def _write_use(family: str, kind: type[Plugin]) -> str | None:
     """Return how a file names a plug-in; None of one that stands in pyproject.toml, or in a command."""
-    if family in OPERATIONAL or issubclass(kind, RunsAdapter):
+    if family in OPERATIONAL or (issubclass(kind, Adapter) and kind.tells_runs):
         return None
     return str(get_args(kind.model_fields["name"].annotation)[0]) if family in BY_NAME else write_example(kind)
 

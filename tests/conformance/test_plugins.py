@@ -152,6 +152,29 @@ def test_a_models_groups_are_its_parameters_groups(model: Model) -> None:
         model.expand_groups(("tail",))
 
 
+def every_unit() -> list[Any]:
+    """Every model, and those that may have logistic units with these as well."""
+    found = every("models")
+    for parameter in every("models"):
+        (model,) = parameter.values
+        field = type(model).model_fields.get("activation")
+        if field is not None and "logistic" in get_args(field.annotation):
+            logistic = model.model_copy(update={"activation": "logistic"})
+            found.append(pytest.param(logistic.on(1, 8), id=f"{parameter.id}, logistic"))
+    return found
+
+
+@pytest.mark.parametrize("model", every_unit())
+def test_a_model_says_whether_zero_parameters_give_zero_states(model: Model) -> None:
+    """Checks of zero weights follow from it."""
+    p = {name: torch.zeros_like(value) for name, value in draw(model, (1, 2)).items()}
+    h = model.embed(p, torch.ones(2, 5, FEATURES, dtype=torch.float64))
+    states = [h]
+    for layer in range(model.depth):
+        states.append(model.join(states[-1], model.branch(p, layer, states[-1])))
+    assert model.is_silent_at_zero == (not any(state.any() for state in states))
+
+
 @pytest.mark.parametrize("penalty", every("penalties"))
 def test_a_penalty_is_one_number_per_replica(penalty: Penalty) -> None:
     branch = torch.randn(3, 4, 6, dtype=torch.float64).requires_grad_()
@@ -233,14 +256,26 @@ def trained(rule: Rule, epochs: int = 1, **parts: Any) -> Program:
 
 
 @pytest.fixture(scope="module")
-def evaluations() -> dict[str, ReplicaEvaluation]:
+def programs() -> dict[str, Program]:
     """One with a validation split, and one of a rule with pairs, which only metrics that declare it may read."""
-    found = {}
     settings = {"test": ("dfa", {}), "validation": ("dfa", {"validation": {"share": 0.2}}), "pairs": ("fa", {})}
-    for name, (rule, parts) in settings.items():
-        program = trained(example(find_members("rules")[rule]), epochs=5, **parts)
-        found[name] = ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
-    return found
+    return {
+        name: trained(example(find_members("rules")[rule]), epochs=5, **parts)
+        for name, (rule, parts) in settings.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def evaluations(programs: dict[str, Program]) -> dict[str, ReplicaEvaluation]:
+    return {name: evaluated(program) for name, program in programs.items()}
+
+
+def evaluated(program: Program) -> ReplicaEvaluation:
+    return ReplicaEvaluation(program, program.state.rule_groups[0], slice(0, 2))
+
+
+def measured_under(metric: Metric) -> str:
+    return "pairs" if metric.needs_pairs else "validation" if metric.split == "validation" else "test"
 
 
 SEEN_UNDER = {"head_update_cosine": "pairs"}
@@ -251,14 +286,34 @@ SEEN_UNDER = {"head_update_cosine": "pairs"}
 def test_a_metric_has_the_shape_and_bounds_it_declares(
     metric: Metric, evaluations: dict[str, ReplicaEvaluation]
 ) -> None:
-    name = "pairs" if metric.needs_pairs else "validation" if metric.split == "validation" else "test"
-    values = metric.measure(evaluations[SEEN_UNDER.get(metric.name, name)])
+    values = metric.measure(evaluations[SEEN_UNDER.get(metric.name, measured_under(metric))])
     shape = [2, *([3] if metric.layered else []), *([30] if metric.per_sample else [])]
     assert list(values.shape) == shape
     low, high = metric.bounds
     assert ((values >= low - 1e-12) & (values <= high + 1e-12)).all()
     assert metric.worst is None or low <= metric.worst <= high
     assert not torch.equal(values[0], values[1]), "two seeds measure the same: is the metric computed at all?"
+
+
+@pytest.mark.parametrize("metric", every("metrics"))
+def test_a_metric_reads_the_probe_batch_or_logits_as_it_declares(
+    metric: Metric, programs: dict[str, Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seeds follow from the size of a probe batch that is read, and plans from the logits that are held."""
+    read = set()
+
+    def told(name: str, found: Any) -> property:
+        def tell(self: ReplicaEvaluation) -> Any:
+            read.add(name)
+            return found.__get__(self)
+
+        return property(tell)
+
+    for name in ("network", "test_logits", "train_logits", "validation_logits"):
+        monkeypatch.setattr(ReplicaEvaluation, name, told(name, vars(ReplicaEvaluation)[name]))
+    metric.measure(evaluated(programs[measured_under(metric)]))
+    assert ("network" in read) == metric.reads_probe
+    assert read - {"network"} == ({f"{metric.split}_logits"} if metric.reads_logits else set())
 
 
 # Criteria -----------------------------------------------------------------------------------------------------------

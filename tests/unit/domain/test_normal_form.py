@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from harness.domain.normal_form import encode_normal_form, normal_form
 from harness.errors import HarnessError
+from harness.metrics import Evaluation, Metric
 from harness.records import Hypothesis
 from harness.records.bands import Band
 from harness.spec import load
@@ -443,6 +444,36 @@ def test_a_penalty_is_kept_where_it_trains_something() -> None:
     for rule in ("bp", "fa"):
         assert counts(rule, "blocks") and not counts(rule, "blocks", "embedding"), rule
     assert counts("weight_perturbation", "blocks", "embedding")
+
+
+class OnTheProbe(Metric):
+    """A metric of another package that reads the probe batch, and is built on no base class for that."""
+
+    name: str = "on_the_probe"
+    label = "a metric"
+    layered = False
+    per_sample = False
+    reads_probe: ClassVar[bool] = True
+
+    def measure(self, evaluation: Evaluation) -> Any:
+        return evaluation.network.logits.mean((1, 2))
+
+
+class OnTheSplit(OnTheProbe):
+    reads_probe: ClassVar[bool] = False
+
+
+@pytest.mark.parametrize("kind", [OnTheProbe, OnTheSplit])
+def test_the_size_of_a_probe_batch_counts_for_metrics_that_declare_to_read_it(kind: type[Metric]) -> None:
+    def sized(samples: int) -> bytes:
+        form = copy.deepcopy(FORMS["bp_penalty_control"])
+        for arm in form["arms"].values():
+            arm["setup"]["evaluation"]["probe_samples"] = samples
+        hypothesis = Hypothesis.model_validate(form)
+        found = {name: one.model_copy(update={"metric": kind()}) for name, one in hypothesis.estimands.items()}
+        return encode_normal_form(hypothesis.model_copy(update={"estimands": found}))
+
+    assert (sized(64) != sized(77)) == kind.reads_probe
 
 
 MEANING: dict[str, tuple[str, Callable[[Form], Any]]] = {

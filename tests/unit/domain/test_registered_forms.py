@@ -1,4 +1,4 @@
-"""The normal forms of this project's hypotheses and registrations stay: seeds, and who asked the same, follow from them.
+"""The normal forms of this project's hypotheses and registrations stay, since seeds follow from them.
 
 A digest that differs means that trails elsewhere no longer audit as they did, too.
 """

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from harness import plan, spec
-from harness.plan.cost import count_parameters
+from harness.plan.cost import count_other_logits, count_parameters
+from harness.plugins.splits import SplitName
 from harness.records import Hypothesis, Stopping
 
 QUICKSTART = Path(__file__).parents[3] / "hypotheses" / "quickstart_digits.yaml"
@@ -143,6 +144,20 @@ def test_arms_on_other_data_are_another_cohort(hypothesis: Hypothesis, parts: di
     assert grouped(changed(hypothesis, "penalized", setup=parts)) == [
         ("vanilla", "bp_penalty"), ("penalized",), ("shallow",),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metrics", "splits"),
+    [(["train_loss", "test_accuracy", "hidden_norm"], ()), (["train_accuracy", "train_loss_original"], ("train",)),
+     (["validation_loss"], ("validation",)), (["validation_loss", "train_accuracy"], ("train", "validation")),
+     ([{"name": "hidden_norm", "probe_split": "train"}], ())],
+)  # fmt: skip
+def test_logits_of_other_splits_are_counted_where_metrics_read_them(
+    hypothesis: Hypothesis, metrics: list[Any], splits: tuple[SplitName, ...]
+) -> None:
+    parts = {"evaluation": {"metrics": metrics}, "validation": {"share": 0.2}}
+    setup = changed(hypothesis, "vanilla", setup=parts).arms["vanilla"].setup
+    assert count_other_logits(setup) == sum(map(setup.count, splits))
 
 
 def test_parameters_are_counted_from_the_model(hypothesis: Hypothesis) -> None:

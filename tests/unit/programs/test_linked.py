@@ -6,13 +6,16 @@ import json
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar, Literal
 
 import pytest
 
+from harness.adapters import Adapter, BadRecord, Point, ToldRun
+from harness.plugins import registry
 from harness.programs import BadResults, account, list_forms, read_export
 from harness.programs.linked import Accounted
-from harness.records import Hypothesis
+from harness.records import Hypothesis, program
 from harness.records.linked import Export, Link, LinkedRun
 from tests.unit.programs.told import Row, list_rows, make_told, measure, write_table
 from tests.unit.programs.toys import SEEDS, make
@@ -35,6 +38,36 @@ def tell(hypothesis: Hypothesis, *files: list[Row], form: str = "runs_json") -> 
 
 def find_run(accounted: Accounted, name: str) -> LinkedRun:
     return next(run for run in accounted.told.runs if run.run == name)
+
+
+class Notebook(Adapter):
+    """Another package's adapter of several runs, which is built on no base class for them."""
+
+    name: Literal["notebook"]
+    tool = "a notebook"
+    tells_runs: ClassVar[bool] = True
+    apart: ClassVar[bool] = False
+
+    def read(self, raw: bytes) -> Iterator[Point]:
+        raise BadRecord("a notebook tells of several runs")
+
+    def read_runs(self, raw: bytes) -> Iterator[ToldRun]:
+        for line in raw.decode().splitlines():
+            yield ToldRun(line, 1, LATER, "finished", {}, {"test_accuracy": 0.5})
+
+
+def test_an_adapter_of_another_package_tells_runs_because_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def points(group: str) -> list[Any]:
+        return [SimpleNamespace(name="notebook", load=lambda: Notebook)] if group == "harness.adapters" else []
+
+    known = set(list_forms())
+    monkeypatch.setattr(registry, "_find_installed", lambda: SimpleNamespace(select=points))
+    registry.find_members.cache_clear()
+    try:
+        assert set(list_forms()) == known | {"notebook"} and "notebook" not in program.list_forms()
+        assert [run.name for run in read_export(b"first\nsecond\n", "notebook")] == ["first", "second"]
+    finally:
+        registry.find_members.cache_clear()
 
 
 def test_runs_by_the_registered_seeds_and_parameters_count(toy: Hypothesis) -> None:

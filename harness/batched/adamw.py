@@ -16,6 +16,9 @@ from torch import Tensor
 
 from harness.system.storage import give_working_folder
 
+CLIP_EPS = 1e-6
+"""Number that is added to the norm of a gradient that is clipped, as in PyTorch."""
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -138,4 +141,4 @@ def clip_scales(gradients: list[Tensor], largest: float) -> Tensor:
     """
     norms = torch.stack([torch.linalg.vector_norm(grad.flatten(1), dim=1) for grad in gradients])
     joint: Tensor = torch.linalg.vector_norm(norms, dim=0)
-    return torch.where(joint.isfinite(), (largest / (joint + 1e-6)).clamp(max=1.0), float("nan"))
+    return torch.where(joint.isfinite(), (largest / (joint + CLIP_EPS)).clamp(max=1.0), float("nan"))

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 OWN = "rule/"
 """Beginning of the name of every tensor that a rule has trained along."""
-
-
+CREDIT_EPS = 1e-6
+"""Number that is added to the root mean square by which credit is divided."""
 BackwardInit = Literal["like_weights", "normal"]
 """Distribution of matrices that stand in for weights on the way back."""
 

@@ -20,7 +20,7 @@ from harness.losses import Loss
 from harness.models import Model
 from harness.plugins.fields import Unit
 from harness.plugins.registry import NamedOrShort
-from harness.rules import Flops, Objective, Rule
+from harness.rules import CREDIT_EPS, Flops, Objective, Rule
 from harness.schedules import Schedule
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 Normalize = Literal["sample", "batch", "none"]
 """Extent over which credit is divided by its root mean square."""
-EPS = 1e-6
 CREDIT_SCALE = "strength/credit_scale"
 """Name under which a factor on credit that follows a schedule comes among the feedback."""
 
@@ -170,7 +169,7 @@ def normalise_credit(credit: Tensor, kind: Normalize) -> Tensor:
     if kind == "none":
         return credit
     axes = list(range(2 if kind == "sample" else 1, credit.dim()))
-    return credit / (credit.square().mean(axes, keepdim=True).sqrt() + EPS)
+    return credit / (credit.square().mean(axes, keepdim=True).sqrt() + CREDIT_EPS)
 
 
 # Direct feedback: c_0 = e B_0, c_{l+1} = e B_l ------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.batched.layers import LAYER_NORM_EPS
+from harness.rules import CREDIT_EPS
 from harness.training.batches import fetch, look_up_labels, normalise
 from harness.training.steps.credit import project_sites, read_credit
 from harness.training.steps.explicit_buffers import BlockActivations, BlockViews, Buffers, GroupViews, Norm, Views
@@ -167,7 +168,7 @@ class ExplicitStep(TrainingStep):
         else:
             over, count = (-1, 1) if group.form.normalize == "sample" else ((1, 3), size)
             torch.linalg.vector_norm(group.by_layer, dim=over, keepdim=True, out=rms)
-            rms.mul_(size / math.sqrt(count * self.model.width)).add_(1e-6 * size)
+            rms.mul_(size / math.sqrt(count * self.model.width)).add_(CREDIT_EPS * size)
             group.by_layer.div_(rms)
         for block, df in zip(group.blocks, group.block_credits, strict=False):
             if block.trained:

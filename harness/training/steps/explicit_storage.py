@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from harness.batched.adamw import CLIP_EPS
 from harness.batched.specs import TensorSpec
 from harness.optimizers import Optimizer
 from harness.training.steps.interface import allocate_separately
@@ -108,7 +109,7 @@ class Clip:
         for flat, norm in zip(self.flat, self.norms, strict=True):
             torch.linalg.vector_norm(flat, dim=-1, out=norm)
         torch.linalg.vector_norm(self.norms, dim=0, out=self.scale)
-        self.scale.add_(1e-6).reciprocal_().mul_(self.max_norm)
+        self.scale.add_(CLIP_EPS).reciprocal_().mul_(self.max_norm)
         least = float(self.scale.amin())
         if not least >= 1.0:  # true for NaN too, which must not affect other replicas
             self.scale.clamp_(max=1.0)

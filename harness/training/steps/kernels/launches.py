@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from harness.batched.adamw import CLIP_EPS
 from harness.batched.layers import LAYER_NORM_EPS
-from harness.rules import FixedCredit
+from harness.rules import CREDIT_EPS, FixedCredit
 from harness.training.steps.kernels.buffers import Workspace
 from harness.training.steps.kernels.layout import CHUNK
 from harness.training.steps.kernels.streams import Lane
@@ -148,7 +149,7 @@ def _credit(
         kernels.credit, (-(-size // HEAD_ROWS), len(matrices), len(lane.replicas)),
         error, w.state.seed_of_replica, labels, matrices, f, w.penalty_slope, df, dh, w.amax["df"], w.shape.replicas,
         lane.replicas.start, own.start, own.stop - own.start,
-        N=size, PENALTY=w.penalised, FED=form.fed, NORMALIZE=form.normalize,
+        N=size, PENALTY=w.penalised, FED=form.fed, NORMALIZE=form.normalize, EPS=CREDIT_EPS,
         EMBEDDING=part != "blocks", BLOCKS=part != "embedding", BM=HEAD_ROWS,
         **w.shape.rows, **w.shape.head, **w.cuts.scaled, **w.cuts.exact,
     )  # fmt: skip
@@ -300,5 +301,6 @@ def update(w: Workspace, ahead: int, chunks: Tensor, replicas: range) -> None:
         storage.weights, storage.flat_exp_avg, storage.flat_exp_avg_sq, gradients.flat, gradients.square_sums,
         w.tables.max_norms, *w.tables.rates,
         w.tables.groups, chunks, layout.size, gradients.flat.shape[1], layout.gradient_start, square_partials,
-        w.shape.layers, replicas.start, ahead, PADDED_PARTIALS=next_power_of_two(square_partials), BLOCK=CHUNK,
+        w.shape.layers, replicas.start, ahead,
+        PADDED_PARTIALS=next_power_of_two(square_partials), BLOCK=CHUNK, EPS=CLIP_EPS,
     )  # fmt: skip

@@ -29,9 +29,9 @@ def credit(
     error, seed_of_replica, y, feedback, f, slope, df, dh, amax_df, replicas, first_replica, group_start, group_size,
     N, D: tl.constexpr, C: tl.constexpr, DP: tl.constexpr, CP: tl.constexpr, PENALTY: tl.constexpr,
     FED: tl.constexpr, NORMALIZE: tl.constexpr, EMBEDDING: tl.constexpr, BLOCKS: tl.constexpr,
-    SCALED: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
+    SCALED: tl.constexpr, EPS: tl.constexpr, BM: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """Compute direct feedback: a_l = error·B_l, â_l = a_l / (rms(a_l) + 1e-6), df_l = (â_l + slope·f_l)/N, dh = â_0/N.
+    """Compute direct feedback: a_l = error·B_l, â_l = a_l / (rms(a_l) + EPS), df_l = (â_l + slope·f_l)/N, dh = â_0/N.
 
     What ``FED`` says takes the error's place, and the root mean square is that of a sample, of all samples, or 1, as
     ``NORMALIZE`` says. dh is written with EMBEDDING, df with BLOCKS. feedback [l, ``group_size`` replicas from
@@ -47,14 +47,14 @@ def credit(
     b = tl.load(matrix + classes[:, None] * D + wide[None, :], mask=known[:, None] & (wide < D)[None, :], other=0.0)
     a = multiply(e, b, tl.zeros((BM, DP), dtype=error.dtype.element_ty), PRECISION)
     if NORMALIZE == "sample":
-        a = a / (tl.sqrt(tl.sum(a * a, 1) / D) + 1e-6)[:, None]
+        a = a / (tl.sqrt(tl.sum(a * a, 1) / D) + EPS)[:, None]
     if NORMALIZE == "batch":  # each program adds up all samples: a few small products, and no wait for the others
         squares = tl.zeros((BM,), dtype=error.dtype.element_ty)
         for first in range(0, N, BM):
             others = feed(error, seed_of_replica, y, r, first + tl.arange(0, BM), N, C, CP, FED)
             again = multiply(others, b, tl.zeros((BM, DP), dtype=error.dtype.element_ty), PRECISION)
             squares += tl.sum(again * again, 1)
-        a = a / (tl.sqrt(tl.sum(squares, 0) / N / D) + 1e-6)
+        a = a / (tl.sqrt(tl.sum(squares, 0) / N / D) + EPS)
     real = inside[:, None] & (wide < D)[None, :]
     at = rows[:, None] * D + wide[None, :]
     if EMBEDDING and layer == 0:

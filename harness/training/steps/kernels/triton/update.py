@@ -33,11 +33,11 @@ def update(
     weights, exp_avg, exp_avg_sq, gradient, square_sums, max_norms,
     lr, weight_decay, corrections, epoch_step, constants, groups, chunks,
     weight_stride, gradient_stride, gradient_start, partials, layers, first_replica, ahead,
-    PADDED_PARTIALS: tl.constexpr, BLOCK: tl.constexpr,
+    PADDED_PARTIALS: tl.constexpr, BLOCK: tl.constexpr, EPS: tl.constexpr,
 ):  # fmt: skip
     """Update chunks of weights from stored gradients. groups[chunk]: a block's number, −1 unclipped, −2 frozen.
 
-    A block's gradient is scaled by min(1, max_norms[r] / (norm + 1e-6)), where norm² is the sum of its partial sums of
+    A block's gradient is scaled by min(1, max_norms[r] / (norm + EPS)), where norm² is the sum of its partial sums of
     squares; by NaN if max_norms[r] is finite and the norm is not, as in ``batched.adamw.clip_scales``. chunks are
     counted from gradient_start. Grid (chunks, replicas from ``first_replica`` on).
     """
@@ -51,7 +51,7 @@ def update(
             index = tl.arange(0, PADDED_PARTIALS)
             square = tl.load(square_sums + (r * layers + group) * partials + index, mask=index < partials, other=0.0)
             max_norm, norm = tl.load(max_norms + r), tl.sqrt(tl.sum(square))
-            scale = tl.minimum(max_norm / (norm + 1e-6), 1.0)
+            scale = tl.minimum(max_norm / (norm + EPS), 1.0)
             known = (norm < float("inf")) | (max_norm == float("inf"))  # comparisons, which NaN fails
             grad = grad * tl.where(known, scale, float("nan"))
         at += r * weight_stride + gradient_start

@@ -77,6 +77,11 @@ class Model(Plugin):
     def hidden(self) -> int:
         """Width d of the hidden states h_l; of states of several sizes, the number of units of the largest."""
 
+    @property
+    def inner(self) -> int:
+        """Number of units of the layer inside a block, for plans; by default d, as if a block had no other."""
+        return self.hidden
+
     def on(self, channels: int, size: int) -> Self:
         """Return the model for images of ``channels`` × ``size`` × ``size`` numbers, flattened in this order.
 

@@ -64,9 +64,14 @@ class ResidualMlp(Model):
         """Width d."""
         return self.width
 
+    @property
+    def inner(self) -> int:
+        """Size of the layer between W1 and W2."""
+        return self.width * self.expansion
+
     def parameters(self, features: int, classes: int) -> tuple[TensorSpec, ...]:
         """Return E, then LN, W1 and W2 of each block, then LN_out and the head. Weights are [in, out]."""
-        d, inner = self.width, self.width * self.expansion
+        d, inner = self.width, self.inner
         specs = [*_linear("embedding", "embedding", features, d)]
         for layer in range(self.blocks):
             group = f"block_{layer}"
@@ -81,7 +86,7 @@ class ResidualMlp(Model):
 
     def products(self, features: int, classes: int) -> tuple[Product, ...]:
         """Return E, W1 and W2 of each block, which follow its LN, and the head, which follows LN_out if it is there."""
-        d, inner = self.width, self.width * self.expansion
+        d, inner = self.width, self.inner
         found = [Product("embedding", features, d, follows=False)]
         for layer in range(self.blocks):
             group = f"block_{layer}"

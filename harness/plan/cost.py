@@ -79,13 +79,14 @@ def _count_rule_numbers(arm: Arm) -> int:
 def count_activations(setup: Setup, kernels: bool) -> int:
     """Return the numbers kept per sample between forward and backward pass: by the kernels, or roughly by autograd.
 
-    The kernels keep the images of two steps, at two bytes per number instead of four.
+    The kernels keep the images of two steps, at two bytes per number instead of four. Of each block they keep three
+    numbers per unit of the state (one of them for a penalty alone) and three per unit of its inner layer.
     """
-    depth, hidden = setup.model.depth, setup.model.hidden
+    model = setup.model
     if not kernels:
-        return setup.dataset.features + setup.model.footprint.trained
+        return setup.dataset.features + model.footprint.trained
     images = 2 if setup.precision == "float64" else 1
-    return images * setup.dataset.features + (6 * depth + 5) * hidden
+    return images * setup.dataset.features + (3 * model.depth + 5) * model.hidden + 3 * model.depth * model.inner
 
 
 def count_other_logits(setup: Setup) -> int:

@@ -52,7 +52,7 @@ RESULT_BYTES = 2000
 
 @dataclass
 class Faults:
-    """What is drawn, per hour of a worker unless it says otherwise."""
+    """Rates of the faults that are drawn, per hour of a worker unless a rate says otherwise."""
 
     killed: float = 0.05
     preempted: float = 0.10

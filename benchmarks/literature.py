@@ -26,7 +26,7 @@ class Published:
     rule: dict[str, Any]
     error: str
     sd: float | None = None
-    """Its ±, read as an sd between runs; None where one run was published."""
+    """The error's ±, read as an sd between runs; None where one run was published."""
     runs: int = 1
     lr: float | None = None
     """Learning rate, where rules have rates of their own."""

@@ -187,7 +187,7 @@ class Child:
 
 
 class Results:
-    """What was found so far, by rule; every addition is a line of --out."""
+    """Results so far, by rule; every addition is a line of --out."""
 
     def __init__(self, path: Path | None) -> None:
         self.path, self.rows = path, {}

@@ -53,9 +53,9 @@ class Question:
     root: Path
     """The project's folder."""
     loaded: spec.Loaded
-    """Its file."""
+    """The question's file, read."""
     row: Row | None
-    """Its line in the family; None if it isn't registered yet."""
+    """The question's line in its family; None if it isn't registered yet."""
 
     @property
     def hypothesis(self) -> Hypothesis:

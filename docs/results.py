@@ -142,7 +142,7 @@ def first_epochs(run: dict, arm: str, metric: str, low: float, high: float) -> s
 
 
 def change(epochs: int, arms: str, metric: str, layer: int) -> str:
-    """How far the second attempt is from the first, over the same seeds."""
+    """Word the distance of the second attempt from the first, over the same seeds."""
     a, b = (values(runs[epochs], arms, metric, (layer,)) for runs in (FIRST, RUNS))
     return f"a seed by {np.abs(b - a).max():.1e} at most, the mean {b.mean():.4g} by {abs(b.mean() - a.mean()):.1e}"
 

@@ -31,7 +31,7 @@ class Registered:
     digest: str
     """SHA-256 of the registration's event, 64 hexadecimal digits."""
     time: datetime
-    """When it was registered, by that event; with its time zone."""
+    """Time of the registration, as its event claims it; with its time zone."""
 
     def __post_init__(self) -> None:
         if self.time.tzinfo is None:
@@ -45,7 +45,7 @@ class Drawn:
     value: bytes
     """The public randomness, as the beacon publishes it: 32 or 64 bytes."""
     round: str
-    """Which round it is, for people."""
+    """Name of the round, for people."""
     time: datetime
     """The beacon's own time of the round, UTC."""
 

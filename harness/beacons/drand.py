@@ -61,7 +61,7 @@ class Chain(BaseModel):
     period: Annotated[int, Unit("s")] = Field(ge=1, le=24 * 60 * 60, examples=[3])
     """Length of a round."""
     genesis_time: Annotated[int, Unit("s")] = Field(ge=0, le=2**32, examples=[1692803367])
-    """When its first round was due, Unix time."""
+    """Time at which its first round was due, Unix time."""
     group_hash: Annotated[str, StringConstraints(pattern=DIGEST)] = Field(examples=[QUICKNET_GROUP])
     """Digest of the first group of members, what round 1 of a chained scheme is chained to."""
     beacon_id: Annotated[str, StringConstraints(max_length=100)] = "default"

@@ -22,7 +22,7 @@ from harness.errors import HarnessError, UsageError
 from harness.system.ssh import BEGIN, END, keygen, read_signer, split_strings
 
 NAMESPACE = "harness-witness"
-"""So that a signature made for something else does not pass."""
+"""Purpose that ssh-keygen signs along with the statement: a signature made for something else does not pass."""
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 STATEMENT = re.compile(
     rb"harness witness 1\n"
@@ -53,7 +53,7 @@ class Witness(Beacon):
     signer: Annotated[str, StringConstraints(pattern=SIGNER, max_length=2000)] = Field(
         examples=["ada@example.org ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIsE6YYmdDCCHzf3vTJGvGT4YPpvzlkYUgTkaUUXBsrw"]
     )
-    """Who the witness is and their public key, in three words, as a line of ssh-keygen's allowed signers."""
+    """The witness and their public key, in three words, as a line of ssh-keygen's allowed signers."""
 
     @field_validator("signer")
     @classmethod

@@ -38,7 +38,7 @@ class Question:
     values: Mapping[str, tuple[Any, ...]]
     """Path of all other values → the values there, sorted."""
     pairs: frozenset[tuple[str, tuple[Any, ...]]]
-    """The same as pairs: which of them two questions don't share is found at once."""
+    """Paths and values of ``values`` as pairs, so that set operations find what two questions don't share."""
     size: int
     """Number of these values."""
 
@@ -48,9 +48,9 @@ class Described:
     """A hypothesis as it is compared."""
 
     form: bytes
-    """Its normal form."""
+    """Normal form of the hypothesis."""
     questions: tuple[Question, ...]
-    """Its decisions."""
+    """Decisions of the hypothesis, each in normal form."""
 
 
 def describe(hypothesis: Hypothesis) -> Described:

@@ -25,7 +25,7 @@ class Template(NamedTuple):
     """A template of a release."""
 
     name: str
-    """Its path below the folder of templates."""
+    """Path of the template below the folder of templates."""
     sha256: str
     """Digest of its bytes, with line feeds at the ends of lines."""
     form: int

@@ -14,7 +14,7 @@ from harness.pipeline.verdicts import JudgedRun
 
 
 class Parquet(Exporter):
-    """The same tables as ``csv``, typed: the unit and the meaning of a column are also metadata of its field."""
+    """Tables of ``csv`` with types: the unit and the meaning of a column are also metadata of its field."""
 
     about: ClassVar[str] = "the same tables as csv (a folder, or a file.parquet)"
     extra: ClassVar[str | None] = "parquet"

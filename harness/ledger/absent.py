@@ -44,16 +44,16 @@ class Absent:
     """An event that git holds and the trail does not."""
 
     digest: str
-    """Its digest, by its name or, without one, by its content."""
+    """Digest of the event, by its file's name or, without one, by its content."""
     data: bytes | None
-    """Its content; None if this clone lacks it."""
+    """Content of the event; None if this clone lacks it."""
     standing: Standing
     top: Path
     """The repository's folder."""
     blob: str
-    """Its name in git."""
+    """Name of its blob in git."""
     path: str | None = None
-    """Its file below ``top``; None for an object without a name."""
+    """Path of its file below ``top``; None for an object without a name."""
     commit: str | None = None
     """A commit that has it."""
     around: bool = False

@@ -47,8 +47,8 @@ class Amendment(Record):
     pilots: tuple[str, ...]
     """Pilots that it is not provably before."""
     known: str | None = None
-    """Since when the seeds that a beacon drew could be known when it was made; None if they could not be, or if the
-    registration has no beacon."""
+    """Words for the amendment's place after the seeds that a beacon drew could be known; None if they could not be, or
+    if the registration has no beacon."""
     drawn: bool = False
     """True if a beacon draws the seeds; otherwise they could be known from the registration on."""
 

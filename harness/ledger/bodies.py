@@ -87,7 +87,7 @@ class RegisteredBody(Record):
     hypothesis: Id
     """The hypothesis's id."""
     title: Text
-    """Its statement."""
+    """Statement of the hypothesis."""
     raw: Digest
     """Digest of the YAML file; its bytes are an object."""
     canonical: Digest
@@ -242,7 +242,7 @@ class RunResumedBody(Record):
     run: Run
     """Digest of the run_started event."""
     progress: AttemptProgress | None = None
-    """Its progress by then; None if nobody could tell."""
+    """Progress of the attempt by then; None if nobody could tell."""
 
 
 class RunFinishedBody(Record):
@@ -262,7 +262,8 @@ class RunClosedBody(Record):
     reason: Text
     """The reason that it ended without results."""
     progress: AttemptProgress | None = None
-    """Its progress by then; None if its working files were elsewhere, and in events from before it was noted."""
+    """Progress of the attempt by then; None if its working files were elsewhere, and in events from before this was
+    noted."""
 
 
 class RunFailedBody(RunClosedBody):

@@ -55,7 +55,7 @@ class Hindrance:
     """One thing that keeps git from carrying the trail."""
 
     code: Literal["ignored", "left-out", "partial"]
-    """Its name."""
+    """Name of the hindrance, which is also a code of the audit."""
     what: str
     """The hindrance, as a clause."""
     remedy: str

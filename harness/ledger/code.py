@@ -1,4 +1,4 @@
-"""This package's own code by digest, and what each file of it is meant for: docs/decisions/0033."""
+"""Digests of harness's own code, and what each file of it is meant for: docs/decisions/0033."""
 
 from __future__ import annotations
 

@@ -30,11 +30,12 @@ class CodeDifferences(Record):
     """
 
     numbers: str | None = None
-    """In what trains and measures, or in code of which it is not known what it is for."""
+    """Differences in code that trains and measures, or whose purpose is not known."""
     judgement: str | None = None
-    """In what decides."""
+    """Differences in code that decides."""
     words: str | None = None
-    """In what is meant for neither: templates, and code that reports, checks and keeps records. A list, no sentence."""
+    """Differences in what is meant for neither: templates, and code that reports, checks and keeps records. A list, no
+    sentence."""
 
     @property
     def deviations(self) -> tuple[str, ...]:

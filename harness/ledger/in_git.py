@@ -31,11 +31,11 @@ class Kept:
     """An event in git."""
 
     folder: str
-    """The trail's, below the repository's top."""
+    """The trail's folder, below the repository's top."""
     digest: str
     """The event's digest, by its name."""
     path: str
-    """Its file, below the repository's top."""
+    """Path of the event's file, below the repository's top."""
     commit: str = "HEAD"
     """A commit that has it."""
     other_project: bool = False

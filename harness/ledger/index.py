@@ -50,7 +50,7 @@ class Entry(Generic[Body]):
     event: Event
     """The event as it is stored."""
     body: Body
-    """Its body as the record of its type."""
+    """Body of the event as the record of its type."""
 
     @property
     def digest(self) -> str:

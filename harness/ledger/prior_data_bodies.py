@@ -30,7 +30,7 @@ class PeekedBody(Record):
     run: Run
     """Digest of the run_started event."""
     progress: AttemptProgress | None = None
-    """Its progress by then; None if nobody could tell."""
+    """Progress of the attempt by then; None if nobody could tell."""
 
 
 class ExploredBody(Record):

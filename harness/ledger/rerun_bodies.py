@@ -32,7 +32,7 @@ class ReplicatedBody(Record):
     results: Digest
     """Digest of the rerun's results.json. Where it is not the run's own, its bytes are an object."""
     search: Digest | None = ABSENT
-    """The same of its search.json; None if nothing was tuned."""
+    """Digest of the rerun's search.json; None if nothing was tuned."""
     plan: Digest
     """Digest of the plan that was trained."""
     environment: Environment

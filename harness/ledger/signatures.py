@@ -10,7 +10,7 @@ from harness.ledger.evidence import Found
 from harness.system.ssh import keygen, read_signer
 
 NAMESPACE = "harness-ledger-head"
-"""So that a signature made for something else does not pass."""
+"""Purpose that ssh-keygen signs along with the head: a signature made for something else does not pass."""
 OPTION = "--sign"
 
 

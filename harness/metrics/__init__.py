@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FeedbackSource = Literal["training", "fresh"]
 UpdateOf = Literal["bp", "rule"]
-"""Whose gradient is measured: that of backpropagation, or of the arm's rule."""
+"""Gradient that is measured: that of backpropagation, or that of the arm's rule."""
 NEXT_PARAMETER = re.compile(r",(?=[a-z][a-z0-9_]*=)")
 
 

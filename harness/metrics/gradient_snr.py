@@ -38,7 +38,7 @@ class GradientSnr(CreditMetric):
 
     name: Literal["gradient_snr"]
     of: UpdateOf = Field(default="bp", exclude_if=lambda value: value == "bp")
-    """Whose gradient is measured: that of backpropagation (bp, the default), or of the arm's rule (rule)."""
+    """Gradient that is measured: that of backpropagation (bp, the default), or that of the arm's rule (rule)."""
     batches: Annotated[int, Unit("batches")] = Field(default=8, ge=2, le=10_000)
     """Number K of parts that the probe batch is cut into."""
     layered: ClassVar[bool] = True

@@ -23,7 +23,7 @@ class Asked:
     """A registered hypothesis that could move a claim."""
 
     hypothesis: str
-    """Its id."""
+    """The hypothesis's id."""
     state: ledger.State
     """State that it came to."""
 

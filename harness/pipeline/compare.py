@@ -96,11 +96,11 @@ class DecisionPair:
     """Two decisions on the same quantity, or of the same name."""
 
     name: str
-    """Its name in the files: in the first, unless only the second has it."""
+    """Name of the decision: in the first file, unless only the second has it."""
     first: Part | None
-    """Its outcome in the first; None if that has no such decision."""
+    """Outcome in the first; None if that has no such decision."""
     second: Part | None
-    """Its outcome in the second; None if that has no such decision."""
+    """Outcome in the second; None if that has no such decision."""
     relation: Relation | None
     """Relation of the two to each other; None if one of them has no such decision."""
     why: str
@@ -111,7 +111,7 @@ class DecisionPair:
     difference95: tuple[float, float] | None = None
     """Two-sided 95% confidence interval of the difference: by seeds if both have the same ones, else by Welch's t."""
     other_name: str | None = None
-    """Its name in the second, where that is another."""
+    """Name of the decision in the second file, where that is another."""
     turn: Turn = UNTURNED
     """Way from the second's values, which its part has as they stand in its verdict, to those that are compared."""
 
@@ -121,7 +121,7 @@ class ClaimPull:
     """A claim that both outcomes move, in opposite directions."""
 
     claim: str
-    """Its id."""
+    """The claim's id."""
     first: Literal["supports", "walks back"]
     """Effect of the first outcome on it."""
     second: Literal["supports", "walks back"]
@@ -137,13 +137,13 @@ class Side:
     run: str
     """The run's short name."""
     outcome: str
-    """Its outcome."""
+    """Outcome of the verdict."""
     predicted: str
     """The outcome that its authors expected."""
     seeds: int
     """Number of seeds."""
     deviations: tuple[str, ...]
-    """Its deviations from the registration, one sentence each, without those that concern wording alone."""
+    """Deviations of the run from its registration, one sentence each, without those that concern wording alone."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Comparison:
     circumstances: tuple[Difference, ...]
     """Differences of what they ran on and with: device, data, code, versions."""
     decisions: tuple[DecisionPair, ...]
-    """Their decisions by name, in the order of the first file, then those that only the second has."""
+    """Decisions of the two by name, in the order of the first file, then those that only the second has."""
     claims: tuple[ClaimPull, ...]
     """Claims that they move in opposite directions."""
     arms: Mapping[str, str] = field(default_factory=dict)

@@ -36,11 +36,11 @@ class Row:
     registered: str
     """Claimed time of the event that made it a member."""
     verdict: Verdict | None
-    """Its last one."""
+    """The hypothesis's last verdict; None if there is none yet."""
     p: float
     """The p that Holm takes: the outcome's; 1 where there is no verdict yet or it gives none of the file's outcomes."""
     adjusted: float
-    """The same after Holm."""
+    """The p after Holm's correction."""
     holds: bool
     """True if the outcome stands at the family's α."""
 

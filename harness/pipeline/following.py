@@ -37,17 +37,17 @@ class Followed:
     registered: Registered | None
     """The hypothesis that it was started under; None if that can't be read."""
     told: RunProgress | None
-    """Its progress; None if it has told nothing yet, or its working files are elsewhere."""
+    """Progress of the attempt; None if it has told nothing yet, or its working files are elsewhere."""
     here: bool
     """True if its working files are here."""
     looks: tuple[LookBody, ...]
     """Outcomes of its registered looks."""
     measurements: Measurements | None
-    """Its values so far; None unless it was peeked at."""
+    """Values of the attempt so far; None unless it was peeked at."""
     jobs: tuple[ListedJob, ...] = ()
     """The jobs in which its cohorts train elsewhere, as their files tell."""
     problem: str | None = None
-    """Why its values are not shown although they were asked for."""
+    """Reason why its values are not shown although they were asked for; None if they are, or nobody asked."""
 
     @property
     def hypothesis(self) -> Hypothesis | None:

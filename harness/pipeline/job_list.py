@@ -35,7 +35,7 @@ class ListedJob(Record):
     ended: str | None
     """Way in which it ended the last time; None while it may go on."""
     folder: str
-    """Its folder, with its log."""
+    """Folder of the job, with its log."""
 
     def describe(self) -> str:
         """Return a line about the job."""

@@ -1,4 +1,4 @@
-"""From a decision to a verdict's files."""
+"""Step from a decision to a verdict's files."""
 
 from __future__ import annotations
 

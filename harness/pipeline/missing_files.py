@@ -33,7 +33,7 @@ class MissingFile:
     key: Path
     """The trail's folder, links followed."""
     fixed: tuple[Entry[Fixing], ...]
-    """Its registration and amendments, in ledger order."""
+    """Registration and amendments of the hypothesis, in ledger order."""
     shared: bool
     """True if the trail lies outside the project, so that the file may be another project's."""
     lies: Path | None

@@ -26,7 +26,7 @@ class Standing:
     """None where neither a valid file nor a registration says it; so with what is predicted."""
     predicted: str | None
     path: Path | None
-    """Its file; None if that is missing."""
+    """Path of its file; None if that is missing."""
     registered: str | None
     """Claimed time of the registration."""
     attempts: tuple[Attempt, ...]

@@ -47,7 +47,7 @@ class Preview:
     registration: str | None
     """Digest of its registration; None if there is none."""
     seeds: str
-    """Which seeds a run will have, and who could have chosen them."""
+    """Seeds that a run will have, and who could have chosen them, in words."""
     planned: Plan
     """The cohorts that would train."""
     estimate: plan.Estimate

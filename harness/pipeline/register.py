@@ -34,7 +34,7 @@ class Registering:
     data: dict[str, str | None]
     """Data set → fingerprint; None where it would have to be downloaded first."""
     seeds: str
-    """Which seeds a run will have, and who could have chosen them."""
+    """Seeds that a run will have, and who could have chosen them, in words."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Amending(Registering):
     body: AmendedBody
     """The event's body."""
     known: str | None
-    """Since when the seeds could be known from the beacon's round; None if they could not be yet."""
+    """Words for the amendment's place after the beacon's round could be known; None if it could not be yet."""
     remark: str | None
     """Remark on it that is no deviation; None if there is none."""
 

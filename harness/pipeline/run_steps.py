@@ -127,13 +127,12 @@ def find_or_register(
 
 
 def look_around(loaded: spec.Loaded, session: Session) -> None:
-    """Before anything is entered, say what should be known, and refuse a second registration.
+    """Say what should be known before anything is entered, and refuse a second registration.
 
-    That is what keeps git from carrying the trail, and which preconditions are not met.
-
-    Nobody registers a question without declaring its results that were explored before. One that is registered here is
-    refused if another trail of the project holds an earlier registration of it.
-    ``ledger.lock_project`` is to be held from here until the registration is entered.
+    This tells which preconditions are not met and what keeps git from carrying the trail. A question is refused if its
+    results were explored before and the file does not declare them, and so is one that is registered here although
+    another trail of the project holds an earlier registration of it. ``ledger.lock_project`` is to be held from here
+    until the registration is entered.
 
     Raises:
         UsageError: another trail of the project, or git, holds a registration that this one does not, nobody would

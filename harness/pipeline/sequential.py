@@ -29,7 +29,7 @@ class Trained:
     measurements: Measurements
     """The measurements that were judged."""
     written: bytes
-    """The same as results.json holds them."""
+    """Bytes of results.json that hold these measurements."""
     decision: Decision
     """The decision on them."""
 

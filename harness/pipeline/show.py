@@ -38,9 +38,9 @@ class Page:
     path: Path
     """The file."""
     text: str
-    """Its content, Markdown."""
+    """Content of the file, Markdown."""
     verdict: dict[str, Any] | None
-    """The same as numbers: its verdict.json, if that was asked for."""
+    """Content of verdict.json, the page's numbers; None unless it was asked for."""
     banners: tuple[str, ...]
     """Markdown quotations, to be shown above it; first what the ledger says, if the page might say anything."""
 

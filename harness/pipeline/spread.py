@@ -57,9 +57,9 @@ class Following:
     tries: tuple[Try, ...] = ()
     """The times that it was started so far; the last one may go on."""
     gone: float | None = None
-    """When it was first missed, by the clock of this process."""
+    """Time at which it was first missed, by the clock of this process; None while it is not."""
     given_up: str | None = None
-    """Why it is not started again."""
+    """Reason why it is not started again; None while it may be."""
 
     @property
     def id(self) -> str:

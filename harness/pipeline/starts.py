@@ -35,7 +35,7 @@ class Source:
     """The stored weights that an arm starts from."""
 
     files: tuple[WeightsFile, ...]
-    """Their files, in the order of the seeds."""
+    """Files of the weights, in the order of the seeds."""
     starts: tuple[Start, ...]
     """Start of each replica, in the same order."""
     name: str

@@ -34,9 +34,9 @@ class CohortProgress(Record):
     """Progress of a cohort."""
 
     cohort: Annotated[int, Unit("cohorts")]
-    """Its number in the plan, from 1."""
+    """Number of the cohort in the plan, from 1."""
     arms: tuple[str, ...]
-    """Its arms."""
+    """Arms of the cohort."""
     replicas: Annotated[int, Unit("replicas")]
     """Number of its replicas."""
     epoch: Annotated[int, Unit("epochs")]
@@ -49,7 +49,7 @@ class RunProgress(Record):
     """Progress of a run."""
 
     time: str
-    """When this was written, UTC."""
+    """Time at which this was written, UTC."""
     holder: str
     """The process that trains."""
     stopped: bool

@@ -26,7 +26,7 @@ class Column(NamedTuple):
     """A column of a table."""
 
     name: str
-    """Its name."""
+    """Name of the column."""
     type: str
     """Type of its values: string, integer or number."""
     unit: str
@@ -100,9 +100,9 @@ class TidyTable(Generic[Row]):
     name: str
     """Kind of its rows: measurements, estimands or search."""
     columns: tuple[Column, ...]
-    """Its columns, in the order of the rows' fields."""
+    """Columns of the table, in the order of the rows' fields."""
     rows: tuple[Row, ...]
-    """Its rows."""
+    """Rows of the table."""
 
 
 def tabulate_measurements(run: JudgedRun) -> TidyTable[MeasuredValue]:

@@ -26,7 +26,7 @@ class Tried(NamedTuple):
     state: Literal["works", "note", "broken"]
     """note: done without something; broken: not done."""
     found: str
-    """Its result, in words."""
+    """Result of the operation, in words."""
     remedy: str | None = None
     """A remedy, if it needs one."""
 

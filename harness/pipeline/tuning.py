@@ -40,7 +40,7 @@ class Tuned:
     plan: Plan
     """The search's plan."""
     result: Result
-    """Its replicas as they were trained."""
+    """Replicas of the search as they were trained."""
     seconds: float
     """Seconds of training, in this session."""
 

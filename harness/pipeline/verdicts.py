@@ -22,7 +22,7 @@ class JudgedRun:
     run: StartedRun
     """The event that started it."""
     stored: StoredRun
-    """Its files."""
+    """Files of the run."""
     decision: Decision
     """The decision in its verdict.json."""
 

@@ -17,7 +17,7 @@ class Member:
     companion: Companion
     """Companion that the plans of all members name for it."""
     hypothesis: Hypothesis
-    """Its registered meaning."""
+    """Registered meaning of the hypothesis."""
 
 
 def explain_alone(hypothesis: Hypothesis) -> str | None:

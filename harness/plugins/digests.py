@@ -24,9 +24,9 @@ class _State(NamedTuple):
     inode: int
     size: int
     modified: int
-    """In nanoseconds. Whoever writes a file may set it."""
+    """Time of the last change of the content, in nanoseconds, which whoever writes a file may set."""
     changed: int
-    """In nanoseconds. On POSIX nobody can set it."""
+    """Time of the last change of content or attributes, in nanoseconds. On POSIX nobody can set it."""
 
 
 _known: dict[tuple[str, bool], tuple[_State, str]] = {}

@@ -36,7 +36,7 @@ class Sealed:
     result: ReplicaResult
     run: ReplicaRun
     raw: bytes
-    """Its results file; empty if it wrote none, which ``result.raw`` tells apart."""
+    """Content of its results file; empty if it wrote none, which ``result.raw`` tells apart."""
 
 
 class ReplicaFolder:
@@ -57,7 +57,7 @@ class ReplicaFolder:
 
     @property
     def code(self) -> Path:
-        """Its copy of the code."""
+        """Folder of the replica's copy of the code."""
         return self._own / "code"
 
     @property

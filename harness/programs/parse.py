@@ -1,4 +1,4 @@
-"""From a program's results file to measurements, by fixed rules: nothing here asks how the file came about.
+"""Rules by which a program's results file becomes measurements: nothing here asks how the file came about.
 
 The rules have a version, ``harness.records.program.PARSER``, which a registration pins.
 

@@ -51,7 +51,7 @@ class Running:
     """A program under way."""
 
     process: subprocess.Popen[bytes]
-    """Its guard."""
+    """Process of the program's guard."""
     life: int
     """Descriptor that keeps the guard, and the program, alive."""
     report: int

@@ -74,13 +74,13 @@ class Combine(Record):
     holds: dict[Name, tuple[Name, ...]] | None = Field(
         default=None, examples=[{"harm": ["worse"], "depth": ["useful"]}]
     )
-    """For all and any: decision → its bands that count as holding."""
+    """Decision → its bands that count as holding; for ``all`` and ``any``."""
     outcome: Name | None = Field(default=None, examples=["credit_fails"])
-    """For all and any: outcome if the combination holds."""
+    """Outcome if the combination holds; for ``all`` and ``any``."""
     otherwise: Name | None = Field(default=None, examples=["undecided"])
-    """For all and any: outcome if the combination does not hold."""
+    """Outcome if the combination does not hold; for ``all`` and ``any``."""
     table: tuple[Cell, ...] | None = None
-    """For table: rows of which the first that fits gives the outcome."""
+    """Rows of which the first that fits gives the outcome; for ``table``."""
 
     @model_validator(mode="after")
     def _complete(self) -> Combine:

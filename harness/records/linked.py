@@ -38,11 +38,11 @@ class LinkedRun(Record):
     """A run that an export tells of, and what became of it here."""
 
     run: str
-    """Its id or name there."""
+    """Id or name of the run there."""
     export: str
     """Name of the file that tells of it."""
     arm: Name | None = None
-    """Its arm; None if it is of none."""
+    """Arm that it is a run of; None if it is of none."""
     seed_index: Annotated[int | None, Unit("1")] = None
     """Position of its seed among the registered ones, counted from 0; None if it is none of them."""
     started: str = ""

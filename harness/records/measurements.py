@@ -42,7 +42,7 @@ class ReplicaResult(Record):
     """"diverged" if a loss, a weight, the denominator of an update, or a logit became non-finite; "failed" if a program
     came to no valid results; else "finished"."""
     failure: str | None = Field(default=None, exclude_if=lambda value: value is None)
-    """Why a program came to no valid results; None if it did."""
+    """Reason why a program came to no valid results; None if it did."""
     raw: str | None = Field(default=None, exclude_if=lambda value: value is None)
     """SHA-256 of the results file as a program wrote it, which is an object of the trail; None without one."""
     diverged_epoch: Annotated[int | None, Unit("epochs")] = None

@@ -109,13 +109,13 @@ class Companion(Record):
     """A registered hypothesis whose replicas train in cohorts of several hypotheses, as it was registered then."""
 
     hypothesis: Id
-    """Its id."""
+    """The hypothesis's id."""
     registration: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     """Digest of the event that first registered it."""
     canonical: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     """Digest of its registered or amended canonical form, which is an object of the trail."""
     seeds: Annotated[tuple[int, ...], Unit("seed numbers")]
-    """Its seed numbers, in order."""
+    """The hypothesis's seed numbers, in order."""
 
 
 def name_shared_arm(hypothesis: str, arm: str) -> str:

@@ -94,7 +94,7 @@ class Sibling(Record):
     """Another registered hypothesis that moves one of the same claims, or asks nearly the same question."""
 
     hypothesis: str
-    """Its id."""
+    """The hypothesis's id."""
     registered: str
     """Claimed time of its first registration, UTC."""
     claims: tuple[str, ...]

@@ -207,7 +207,7 @@ class Arm(Record):
     init_from: InitFrom | None = Field(default=None, exclude_if=lambda value: value is None)
     """Stored weights of an earlier run, from which this arm starts. By default, weights are drawn by the seed."""
     setup: Setup
-    """This arm's overrides of the common setup, key by key, at any depth. Write only what differs."""
+    """Overrides of the common setup for this arm, key by key, at any depth. Write only what differs."""
 
     @property
     def is_program(self) -> bool:

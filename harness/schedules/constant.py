@@ -1,4 +1,4 @@
-"""The same learning rate in every epoch."""
+"""Constant learning rate in all epochs."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ class Drawn:
     """A drawn figure."""
 
     name: str
-    """Its name."""
+    """Name of the figure."""
     svg: Markup
     """The figure."""
     both: bool

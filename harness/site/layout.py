@@ -42,7 +42,7 @@ class Part:
     """A part of a graph that no edge joins to the others, and where its drawing begins."""
 
     layout: Layout
-    """Its drawing."""
+    """Layout of the part alone."""
     left: float
     """Left end, in boxes."""
     top: int

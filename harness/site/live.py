@@ -13,7 +13,7 @@ from harness.site.rendering import fill
 from harness.wording import format_p_equals, format_rough_duration
 
 PAGE = "live.html"
-"""Its name, beside the pages of the site."""
+"""Name of the page about runs under way, beside the pages of the site."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LiveView:
     arms: list[dict[str, Any]]
     curves: list[Drawn]
     withheld: str
-    """Why its values are not shown; empty if they are."""
+    """Reason why its values are not shown; empty if they are."""
 
 
 def write_live(followed: Sequence[Followed], peek: bool, problem: str | None, common: Mapping[str, Any]) -> str:

@@ -69,7 +69,7 @@ class CurrentFile:
     diff: tuple[str, ...]
     """Lines of a unified diff from the registered text to the file; empty if they are the same."""
     differences: tuple[str, ...]
-    """The same field by field, as far as the meaning differs; of an invalid file, what is wrong with it."""
+    """Differences field by field, as far as the meaning differs; of an invalid file, what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Sheet:
     id: str
     """The hypothesis's id."""
     title: str
-    """Its statement, or its id if neither a registration nor an exploration says it."""
+    """Statement of the hypothesis, or its id if neither a registration nor an exploration has one."""
     outline: Outline | None
     """The part of the registration in force that all tables show; None if it can't be read."""
     fixed: str

@@ -61,7 +61,7 @@ class Explanation:
     source: str | None = None
     """Origin of the plug-in; where its class doesn't tell, the docstring of its file."""
     use: str | None = None
-    """When to use the plug-in."""
+    """Advice on when to use the plug-in."""
     traps: str | None = None
     """Traps to beware of."""
     facts: tuple[tuple[str, str, str], ...] = ()

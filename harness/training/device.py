@@ -32,7 +32,7 @@ class Card(NamedTuple):
     processors: int
     """Number of its multiprocessors."""
     memory_bytes: int
-    """Its total memory."""
+    """Total memory of the card."""
 
 
 @dataclass(frozen=True)

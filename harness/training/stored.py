@@ -38,7 +38,7 @@ class WeightsFile:
     path: Path
     """Place where it should lie."""
     digest: str
-    """Its SHA-256, as the run's env.json names it."""
+    """SHA-256 of the file, as the run's env.json names it."""
 
 
 def read_tensors(file: WeightsFile) -> dict[str, Tensor]:

@@ -38,7 +38,7 @@ class Outline(NamedTuple):
     """The part of a registered canonical form that is kept in memory: a thousand whole ones would take 70 MB."""
 
     arms: tuple[str, ...] | None
-    """Their names, sorted; None if the form has none."""
+    """Names of the arms, sorted; None if the form has none."""
     stopping: Any
     """The stopping rule as the form has it."""
     beacon: Any

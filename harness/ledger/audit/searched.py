@@ -58,7 +58,7 @@ def _is_told(evidence: Evidence, where: Repository, ours: Versions, one: Absent)
 
 
 class _Family:
-    """Which events belong to one ledger, those that are not here among them."""
+    """Events that belong to one ledger, those that are not here among them."""
 
     def __init__(self, evidence: Evidence, absent: list[Absent], beside: tuple[OtherLedger, ...]) -> None:
         self.evidence = evidence

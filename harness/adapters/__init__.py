@@ -19,7 +19,10 @@ LARGEST = 2**23
 
 
 class BadRecord(Exception):
-    """Bytes that the tool doesn't write; the message says why, without anything that differs between machines."""
+    """Bytes that the tool doesn't write; the message says why, without anything that differs between machines.
+
+    Raised in ``read``, it is stored in results.json and compared when the results are read again, so its words stay.
+    """
 
 
 class Point(NamedTuple):

@@ -42,15 +42,15 @@ class RunsJson(RunsAdapter):
         whole = read_json(raw)
         runs = whole.get("runs") if isinstance(whole, dict) else None
         if not isinstance(runs, list):
-            raise BadRecord('it is no object with a list of runs: {"runs": […]}')
+            raise BadRecord('it is not an object with a list of runs: {"runs": […]}')
         for number, one in enumerate(runs, 1):
             if not isinstance(one, dict):
-                raise BadRecord(f"run {number} is no object")
+                raise BadRecord(f"run {number} is not an object")
             if unknown := sorted(one.keys() - KEYS):
                 raise BadRecord(f"run {number} has an unknown key {unknown[0]!r}: known are {', '.join(sorted(KEYS))}")
             for key in ("parameters", "metrics"):
                 if not isinstance(one.get(key, {}), dict):
-                    raise BadRecord(f"{key} of run {number} are no object")
+                    raise BadRecord(f"{key} of run {number} are not an object")
             yield ToldRun(
                 name=_read_text(one, "run", number) or f"number {number}",
                 seed=read_seed(one.get("seed")),
@@ -68,7 +68,7 @@ class RunsJson(RunsAdapter):
 def _read_text(one: dict[str, Any], key: str, number: int) -> str:
     told = one.get(key)
     if told is not None and not isinstance(told, str):
-        raise BadRecord(f"{key} of run {number} is no text")
+        raise BadRecord(f"{key} of run {number} is not a text")
     return told or ""
 
 

@@ -36,7 +36,7 @@ class ComparisonView:
     def sides(self) -> list[str]:
         """Describe the two, a line each."""
         lines = [_write_side(side) for side in (self.record.first, self.record.second)]
-        lines += ["both have the same seeds: they are no independent evidence"] if self.record.same_seeds else []
+        lines += ["both have the same seeds: they are not independent evidence"] if self.record.same_seeds else []
         called = [f"{name} is the first's {own}" for name, own in self.record.arms.items()]
         return [*lines, f"arms of the second by what is trained: {', '.join(called)}"] if called else lines
 

@@ -40,7 +40,7 @@ NOTES_SHOWN = 10
 ENDINGS = {
     0: "nothing was found against what was checked",
     3: "tampered: the trail is not what was written",
-    4: "a recomputation comes to something else",
+    4: "a recomputed result differs",
     5: "evidence is incomplete",
 }
 
@@ -152,7 +152,7 @@ def _require_paper(folder: Path) -> Path:
     from harness.pipeline.paper_manifest import MANIFEST
 
     if not os.path.lexists(folder / MANIFEST):
-        message = f"{folder} is no paper that harness paper wrote: there is no {MANIFEST} in it"
+        message = f"{folder} is not a paper that harness paper wrote: there is no {MANIFEST} in it"
         raise UsageError(message, where="--paper", remedy="name the folder that harness paper wrote")
     return folder
 

@@ -20,7 +20,7 @@ def explore(
     form: ExportFormOption = None,
     incomplete: Annotated[
         bool,
-        typer.Option("--incomplete", help="Let seeds count as failed that an arm lacks, or at which a run failed."),
+        typer.Option("--incomplete", help="Count a seed as failed where an arm lacks it or its run failed."),
     ] = False,
     verdicts: VerdictsOption = None,
 ) -> None:

@@ -23,7 +23,7 @@ def link(
     form: ExportFormOption = None,
     incomplete: Annotated[
         bool,
-        typer.Option("--incomplete", help="Let registered seeds count as failed that have no valid run."),
+        typer.Option("--incomplete", help="Count registered seeds without a valid run as failed."),
     ] = False,
     verdicts: VerdictsOption = None,
 ) -> None:

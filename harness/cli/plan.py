@@ -48,7 +48,7 @@ def plan(
     measure: Annotated[
         bool,
         typer.Option(
-            "--measure", help="First time some training steps of each kind on this device; the times are kept."
+            "--measure", help="Time some training steps of each kind on this device first, and keep the times."
         ),
     ] = False,
 ) -> None:

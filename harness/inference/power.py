@@ -109,8 +109,8 @@ def power(
     known = {guard.name for guard in guards}
     if unknown := [name for name in hypothesis.guards if name not in known]:
         notes.append(
-            f"That is not counted in for {', '.join(unknown)}, of which nothing is known here: --sd-from takes it from "
-            "an earlier run or a pilot."
+            f"That is not taken into account for {', '.join(unknown)}, about which nothing is known here: --sd-from "
+            "takes what is needed from an earlier run or a pilot."
         )
     return PowerReport(
         hypothesis=hypothesis.id,

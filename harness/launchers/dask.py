@@ -302,7 +302,7 @@ def write_files(folder: Path, files: Files) -> None:
     for name, content in files.items():
         path = folder / name
         if ".." in path.parts or not path.is_relative_to(folder):
-            raise LaunchFailed(f"{name!r} is no file of a job", where="launcher dask")
+            raise LaunchFailed(f"{name!r} is not a file of a job", where="launcher dask")
         write_atomic(path, content)
 
 

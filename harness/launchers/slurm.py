@@ -110,7 +110,7 @@ class Slurm(Launcher):
         )  # fmt: skip
         number = told.strip().partition(";")[0]  # "id;cluster" where there are several clusters
         if not number.isdigit():
-            raise LaunchFailed(f"sbatch answered {told.strip()!r}, which is no job's number", where="sbatch")
+            raise LaunchFailed(f"sbatch answered {told.strip()!r}, which is not a job's number", where="sbatch")
         return [f"{number}_{task}" for task in range(len(jobs))]
 
     def _write_script(self, jobs: Sequence[Job]) -> str:

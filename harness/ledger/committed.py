@@ -48,7 +48,7 @@ class CommittedCode:
 def read_committed(folder: Path, commit: str) -> CommittedCode:
     """Digest the code of harness that a commit of the repository around ``folder`` holds."""
     if not COMMIT.fullmatch(commit):
-        return CommittedCode(problem="what it names is no commit")
+        return CommittedCode(problem="what it names is not a commit")
     short = commit[:12]
     listed = ask(folder, *OWN, "ls-tree", "-r", "-z", "--full-tree", "--end-of-options", commit, "--", PACKAGE)
     if listed.out is None:

@@ -111,7 +111,7 @@ def read_beacon(told: Mapping[str, Any]) -> Beacon:
     try:
         beacon = kind.model_validate(told)
     except ValidationError as error:
-        problem = f"these are no parameters of the beacon {name}: {error.errors()[0]['msg']}"
+        problem = f"these are not parameters of the beacon {name}: {error.errors()[0]['msg']}"
         raise HarnessError(problem, where="beacons", remedy="use the version of the plug-in that it names") from error
     assert isinstance(beacon, Beacon)
     return beacon

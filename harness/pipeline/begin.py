@@ -172,7 +172,9 @@ def begin_project(folder: Path, *, keep: bool = False) -> tuple[list[Path], list
     """
     there = [name for name in FILES if os.path.lexists(folder / name)]
     if os.path.lexists(folder) and not folder.is_dir():
-        raise UsageError("this is no folder", where=str(folder), remedy="name a folder, or one that is not there yet")
+        raise UsageError(
+            "this is not a folder", where=str(folder), remedy="name a folder, or one that is not there yet"
+        )
     if there and not keep:
         remedy = "begin in another folder, or leave these as they are and write the others with --keep"
         raise UsageError(f"there already: {', '.join(there)}; nothing was written", where=str(folder), remedy=remedy)

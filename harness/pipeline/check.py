@@ -23,10 +23,9 @@ from harness.records import Hypothesis
 def check_files(paths: Sequence[Path], projects: Projects, against: str | None = None) -> spec.FolderReport:
     """Find all that is wrong with files: on their own, together, and against the registrations in the trail.
 
-    With ``against``, against a git commit too: what was registered there must not have changed, lost its file or lost
-    its registration.
-    A warning where the registered seeds can't be enough for the prediction is among them, and an error for every
-    registered hypothesis whose file is missing from the project's folder.
+    ``against`` names a git commit to compare with as well: what was registered there must not have changed, lost its
+    file or lost its registration. Findings include a warning where the registered seeds can't be enough for the
+    prediction, and an error for every registered hypothesis whose file is missing from the project's folder.
 
     Raises:
         UsageError: a path or a commit that is not there.

@@ -274,7 +274,7 @@ def _tabulate(known: Claims, done: tuple[Move, ...], asked: dict[str, tuple[Aske
             if name not in known.claims:
                 notes[name] = "not in the claims file any more"
             elif known.claims[name] != move.claims.claims[name]:
-                notes[name] = f"written otherwise when run {move.run} moved it"
+                notes[name] = f"worded differently when run {move.run} moved it"
     return Table(everything, claims.replay_verdicts(known, done), claims.find_changes(known, done), done, notes, asked)
 
 

@@ -155,7 +155,7 @@ class Comparison:
     second: Side
     """The second."""
     same_seeds: bool
-    """True if both have the same seeds, so that they are no independent evidence."""
+    """True if both have the same seeds, so that they are not independent evidence."""
     settings: tuple[Difference, ...]
     """Differences of their files, as far as something is trained or decided by them."""
     circumstances: tuple[Difference, ...]

@@ -147,7 +147,7 @@ def _read_decision(stored: StoredRun) -> Decision:
     try:
         return Decision.model_validate(json.loads(read_file(where))["decision"])
     except (ValueError, KeyError, TypeError) as error:  # written by whoever had the ledger name its digest
-        told = f"this is no verdict of a form that is known here: {type(error).__name__}"
+        told = f"this is not a verdict of a form that is known here: {type(error).__name__}"
         raise HarnessError(told, where=str(where), remedy="harness audit --recompute") from error
 
 

@@ -30,7 +30,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     """Return what a folder's manifest says; None if it has none.
 
     Raises:
-        UsageError: There is one, and it is no manifest of a form that is known here.
+        UsageError: There is one, and it is not a manifest of a form that is known here.
     """
     path = folder / MANIFEST
     found: dict[str, Any]
@@ -43,7 +43,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
     parts: Mapping[str, type] = {"files": dict, "runs": list, "heads": list, "trail": str, "numbers": dict}
     sound = isinstance(found, dict) and found.get("form") == FORM
     if not sound or not all(isinstance(found.get(name), kind) for name, kind in parts.items()):
-        raise UsageError("this is no manifest of a form that is known here", where=str(path), remedy=REMOVE)
+        raise UsageError("this is not a manifest of a form that is known here", where=str(path), remedy=REMOVE)
     runs_sound = all(isinstance(run, dict) and isinstance(run.get("run"), str) for run in found["runs"])
     files_sound = all(isinstance(digest, str) for digest in found["files"].values())
     if not runs_sound or not files_sound or not found["runs"]:

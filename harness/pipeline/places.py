@@ -99,7 +99,7 @@ def _refuse_strange(folder: Path, name: str) -> None:
         return
     told = None
     if not stat.S_ISDIR(found.st_mode):
-        told = "is no folder, or a link"
+        told = "is not a folder, or is a link"
     elif found.st_uid != os.geteuid():
         told = f"belongs to the user {found.st_uid}"
     elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
@@ -113,7 +113,7 @@ def _read_launcher(table: Mapping[str, Any], where: str) -> Launcher:
     kinds = find_members(FAMILY)
     kind = table.get(KIND)
     if not isinstance(kind, str) or kind not in kinds:
-        told = "kind is missing" if kind is None else f"{kind!r} is no kind of launcher"
+        told = "kind is missing" if kind is None else f"{kind!r} is not a kind of launcher"
         raise UsageError(
             told, where=where, remedy=f"kinds: {', '.join(kinds)}; see harness explain {next(iter(kinds))}"
         )

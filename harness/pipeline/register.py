@@ -163,8 +163,8 @@ def check_reason(reason: str) -> str:
     reason = reason.strip()
     if not reason or len(reason) > LONGEST_REASON:
         raise UsageError(
-            "the reason is empty" if not reason else f"the reason has {len(reason)} letters",
+            "the reason is empty" if not reason else f"the reason has {len(reason):,} characters",
             where="--reason",
-            remedy=f"say why, in at most {LONGEST_REASON} letters: it is kept for good",
+            remedy=f"say why, in at most {LONGEST_REASON:,} characters: it is kept for good",
         )
     return reason

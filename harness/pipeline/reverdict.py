@@ -145,7 +145,7 @@ def find_other_readings(found: StoredRun) -> list[str]:
     told += [("search.json", one) for one in (() if found.searched is None else found.searched.replicas)]
     for file, one in told:
         if (arm := arms.get(one.arm)) is None:
-            wrong.append(f"{file}: {one.arm} is no arm, and no candidate of the search")
+            wrong.append(f"{file}: {one.arm} is neither an arm nor a candidate of the search")
             continue
         if not arm.is_program:
             what = f"{file}: {one.arm}, seed {one.seed_index}, which harness trained, names a results file"
@@ -161,7 +161,7 @@ def find_other_readings(found: StoredRun) -> list[str]:
         again = programs.read_replica(replica, arm, content, hypothesis.results)
         if again != one and not (one.status == "failed" and one.raw == again.raw and again.status != "failed"):
             wrong.append(f"{RAW}: {name} does not say what {file} has")
-    return [*wrong, *(f"{RAW}: {name} is no replica of the run" for name in sorted(raw.keys() - known))]
+    return [*wrong, *(f"{RAW}: {name} is not a replica of the run" for name in sorted(raw.keys() - known))]
 
 
 def find_other_links(found: StoredRun, linked: programs.Accounted) -> list[str]:

@@ -37,7 +37,7 @@ def refuse_unstarted(trail: Ledger, run: StartedRun) -> None:
     missing = [name for name, start in ledger.find_company(trail, run).items() if start is None]
     if missing:
         raise UsageError(
-            f"attempt {run.name} trains together with {', '.join(missing)}, of which no such attempt was started: "
+            f"attempt {run.name} trains together with {', '.join(missing)}, for which no such attempt was started: "
             "nothing was trained",
             where=run.hypothesis,
             remedy="name all their files in one command again: harness run --together FILE FILE …; or give "

@@ -50,5 +50,5 @@ def read_judged_run(trail: Ledger, name: str, under: Callable[[StartedRun], Regi
     except (ValueError, KeyError, TypeError, ValidationError) as error:  # by whoever had the ledger name its digest
         where = f"{run.hypothesis}/{run.name}/verdict.json"
         raise HarnessError(
-            f"this is no verdict of a form that is known here: {type(error).__name__}", where=where
+            f"this is not a verdict of a form that is known here: {type(error).__name__}", where=where
         ) from error

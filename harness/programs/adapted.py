@@ -17,7 +17,10 @@ MISFIT = (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowE
 
 
 class BadResults(Exception):
-    """Results that are not valid; the message says why, without anything that differs from machine to machine."""
+    """Results that are not valid; the message says why, without anything that differs from machine to machine.
+
+    It is stored in results.json and compared when the results are read again, so its words stay as they are.
+    """
 
 
 def read_adapted(

@@ -77,7 +77,9 @@ def read_export(raw: bytes, form: str) -> tuple[ToldRun, ...]:
         for run in adapter.read_runs(raw):
             texts = [run.name, run.started, run.ended, run.arm or "", run.commit or ""]
             if any(len(text) > LONGEST or not text.isprintable() for text in texts):
-                raise BadResults(f"run {len(found) + 1} has a name, time, status, arm or commit that is no short text")
+                raise BadResults(
+                    f"run {len(found) + 1} has a name, time, status, arm or commit that is too long or not printable"
+                )
             found.append(run)
             if len(found) > MOST:
                 raise BadResults(f"it tells of more than {MOST:,} runs")

@@ -195,7 +195,7 @@ class _ContrastReader(Reader):
     def _number(self, token: _Token) -> Fraction:
         value = float(token.text)
         if len(token.text) > 30 or (value and not SMALLEST_WEIGHT <= value <= LARGEST_WEIGHT):
-            self.fail(f"{token.text[:30]} is no weight between {SMALLEST_WEIGHT:g} and {LARGEST_WEIGHT:g}", token.at)
+            self.fail(f"{token.text[:30]} is not a weight between {SMALLEST_WEIGHT:g} and {LARGEST_WEIGHT:g}", token.at)
         return Fraction(token.text)
 
 

@@ -43,7 +43,7 @@ LISTED = 50
 ENDINGS = {
     0: "nothing was found against what was checked",
     3: "tampered: the trail is not what was written",
-    4: "a recomputation comes to something else",
+    4: "a recomputed result differs",
     5: "evidence is incomplete",
 }
 """Exit code of an audit → what it means."""

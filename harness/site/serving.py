@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Send what went wrong: of a method that nobody answers here, which ones somebody does."""
+        """Send an error; for a method that is not supported here, tell which methods are."""
         status = HTTPStatus(code)
         if status == HTTPStatus.NOT_IMPLEMENTED:
             self._send(Answer(HTTPStatus.METHOD_NOT_ALLOWED, headers={"Allow": "GET, HEAD", "Connection": "close"}))
@@ -197,7 +197,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let a connection end that somebody broke off."""
+        """Let a connection that was broken off end without a word."""
 
     def shutdown_request(self, request: Any) -> None:
         """End a connection so that its answer arrives: closed with bytes unread, the system would take it back."""

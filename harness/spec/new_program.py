@@ -86,7 +86,7 @@ def write_program_draft(answers: Answers, command: str, schema: str | None = Non
         program = Program(command=parts, lock="none", timeout="1 h")
     except ValueError as error:
         remedy = "quote it as a shell would want it: --program 'python train.py --seed {seed}'"
-        raise UsageError(f"{command!r} is no command: {error}", where="--program", remedy=remedy) from error
+        raise UsageError(f"{command!r} is not a command: {error}", where="--program", remedy=remedy) from error
     own = [name for name in program.list_placeholders() if name not in OWN_PLACEHOLDERS]
     values = {
         arm: ", ".join(f"{name}: {number}" for name in own) for arm, number in (("treatment", 1), ("baseline", 0))

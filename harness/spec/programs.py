@@ -222,7 +222,7 @@ def _check_metrics(draft: Draft) -> Iterator[Problem]:
     for name, node in draft.root.items("metrics").items():
         if _says_built_in(node) and find_shared(name) is None:
             able = [one for one in find_members("metrics") if find_shared(one) is not None]
-            message = f"{name} is no metric of harness's that a program can measure too: one number for each replica"
+            message = f"{name} is not a metric of harness's that a program can measure too: one number for each replica"
             yield Problem(("metrics", name, "built_in"), message, f"these are: {', '.join(able)}")
     results = draft.root.get("results")
     for name in results.items("names") if results is not None else ():

@@ -33,7 +33,7 @@ def refuse_address(path: str | os.PathLike[str], where: str, remedy: str = "") -
     if found["scheme"].lower() == "file":
         remedy = f"give the path itself: {unquote(re.sub('^/*', '/', text[found.end() :]))}"
     told = remedy or "give the path of a file or a folder on this computer"
-    raise UsageError(f"an address ({found['scheme']}:…) is no path", where=where, remedy=told)
+    raise UsageError(f"an address ({found['scheme']}:…) is not a path", where=where, remedy=told)
 
 
 def refuse_file_name(folder: Path, where: str, remedy: str) -> None:

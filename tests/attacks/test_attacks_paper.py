@@ -152,7 +152,7 @@ def test_a_paper_where_no_audit_looks_is_told_of_and_can_be_named(written: Path,
     assert find_papers(written, trail) == [written / "a/paper"]  # where nothing is to be said
     for place in ("a", "nowhere"):
         refused = project.harness("audit", "--paper", place)
-        assert refused.returncode == 2 and f"{place} is no paper that harness paper wrote" in refused.stderr
+        assert refused.returncode == 2 and f"{place} is not a paper that harness paper wrote" in refused.stderr
 
 
 def test_every_code_of_papers_has_an_attack() -> None:

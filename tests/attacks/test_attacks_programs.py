@@ -104,7 +104,7 @@ def test_results_that_are_not_those_of_the_files_are_found(project: ProgramProje
         ]
     measured = stored.measurements.model_copy(update={"replicas": tuple(rest)})
     assert find_other_readings(replace(stored, measurements=measured)) == [
-        "raw.json: strong-0 is no replica of the run"
+        "raw.json: strong-0 is not a replica of the run"
     ]
 
 
@@ -117,5 +117,5 @@ def test_results_files_of_arms_that_harness_trains_are_found(project: ProgramPro
     registered = stored.registered.model_copy(update={"hypothesis": mixed})
     assert find_other_readings(replace(stored, registered=registered)) == [
         *(f"results.json: strong, seed {index}, which harness trained, names a results file" for index in range(3)),
-        *(f"raw.json: strong-{index} is no replica of the run" for index in range(3)),
+        *(f"raw.json: strong-{index} is not a replica of the run" for index in range(3)),
     ]

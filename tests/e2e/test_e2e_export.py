@@ -324,11 +324,11 @@ def test_a_failed_replica_has_failed_for_weights_and_biases_and_nothing_else_has
 
 
 REFUSED_PLACES = (
-    ("mlflow", "sqlite:///mlflow.db", "an address (sqlite:…) is no path", "mlflow migrate-filestore"),
-    ("mlflow", "http://localhost:5000", "an address (http:…) is no path", "--out mlruns"),
-    ("mlflow", "file:///srv/a%20b", "an address (file:…) is no path", "give the path itself: /srv/a b"),
-    ("wandb", "https://api.wandb.ai/x", "an address (https:…) is no path", "wandb sync"),
-    ("csv", "s3://bucket/numbers", "an address (s3:…) is no path", "give the path of a file or a folder"),
+    ("mlflow", "sqlite:///mlflow.db", "an address (sqlite:…) is not a path", "mlflow migrate-filestore"),
+    ("mlflow", "http://localhost:5000", "an address (http:…) is not a path", "--out mlruns"),
+    ("mlflow", "file:///srv/a%20b", "an address (file:…) is not a path", "give the path itself: /srv/a b"),
+    ("wandb", "https://api.wandb.ai/x", "an address (https:…) is not a path", "wandb sync"),
+    ("csv", "s3://bucket/numbers", "an address (s3:…) is not a path", "give the path of a file or a folder"),
     ("csv", "n.parquet", "n.parquet would be a folder, and has the name of a file", "--as parquet would write such"),
     ("parquet", "n.CSV", "n.CSV would be a folder, and has the name of a file", "--as csv would write such a file"),
     ("mlflow", "runs.db", "runs.db would be a folder, and has the name of a file", "for mlflow, name a folder"),
@@ -354,10 +354,13 @@ def test_addresses_and_names_of_files_make_no_folders_for_any_verb(finished: Pro
     shutil.copytree(finished.root, root)
     project, before = Project(root), sorted(root.rglob("*"))
     for words, told in (
-        (("export", "tiny", "--as", "mlflow", "--out", "sqlite:///m.db"), "--out: an address (sqlite:…) is no path"),
-        (("site", "file:///tmp/x"), "FOLDER: an address (file:…) is no path"),
-        (("show", "tiny", "--verdicts", "https://example.org/verdicts"), "--verdicts: an address (https:…) is no path"),
-        (("check", "s3://bucket/hypotheses"), "PATHS: an address (s3:…) is no path"),
+        (("export", "tiny", "--as", "mlflow", "--out", "sqlite:///m.db"), "--out: an address (sqlite:…) is not a path"),
+        (("site", "file:///tmp/x"), "FOLDER: an address (file:…) is not a path"),
+        (
+            ("show", "tiny", "--verdicts", "https://example.org/verdicts"),
+            "--verdicts: an address (https:…) is not a path",
+        ),
+        (("check", "s3://bucket/hypotheses"), "PATHS: an address (s3:…) is not a path"),
         (("paper", "tiny", "--out", "paper.pdf"), "paper.pdf would be a folder"),
         (("site", "index.html"), "index.html would be a folder"),
     ):

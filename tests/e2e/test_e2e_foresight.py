@@ -76,9 +76,11 @@ def test_power_says_where_the_sd_comes_from(copy: Project) -> None:
     said = harness(copy, "power", file, "--sd-from", "bp-penalty-control").stdout
     assert "estimated from 10 seeds of run" in said
     said = harness(copy, "power", "hypotheses/mode2_direction.yaml", "--sd-from", "mode2-direction").stdout
-    assert "healthy_reference  above 1e-7" in said and "shown not to" in said and "not counted in for" not in said
+    assert (
+        "healthy_reference  above 1e-7" in said and "shown not to" in said and "not taken into account for" not in said
+    )
     said = harness(copy, "power", "hypotheses/mode2_direction.yaml").stdout
-    assert "not counted in for healthy_reference" in said
+    assert "not taken into account for healthy_reference" in said
     said = harness(copy, "power", file, "--sd", "margin=4").stdout
     assert "4 pp, given by --sd" in said
 

@@ -137,7 +137,7 @@ def test_a_search_that_is_not_what_the_program_wrote_is_found(judged: ProgramPro
     expected = [f"raw.json: {first.arm}-0 does not say what search.json has"]
     assert find_other_readings(replace(stored, searched=searched)) == expected
     searched = stored.searched.model_copy(update={"replicas": tuple(rest)})
-    expected = [f"raw.json: {first.arm}-0 is no replica of the run"]
+    expected = [f"raw.json: {first.arm}-0 is not a replica of the run"]
     assert find_other_readings(replace(stored, searched=searched)) == expected
     strange = first.model_copy(update={"arm": "stronger"})
     searched = stored.searched.model_copy(update={"replicas": (strange, *rest)})

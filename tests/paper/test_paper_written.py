@@ -157,7 +157,7 @@ def break_folder(folder: Path) -> None:
 REFUSED: tuple[tuple[Callable[[Path], object], str], ...] = (
     (break_folder, "results.tex: this file was changed since harness paper wrote it"),
     (lambda folder: (folder / "harness-paper.json").unlink(), "there are other files here than a paper's"),
-    (lambda folder: (folder / "harness-paper.json").write_text("[]"), "this is no manifest of a form that is known"),
+    (lambda folder: (folder / "harness-paper.json").write_text("[]"), "this is not a manifest of a form that is known"),
     (lambda folder: (folder / "harness-paper.json").write_text('{"form": 1, "fi'), "this can't be read"),
 )
 

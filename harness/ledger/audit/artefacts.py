@@ -144,7 +144,7 @@ def _find_strays(evidence: Evidence, known: set[str]) -> Iterator[AuditFinding]:
             continue
         elif path.startswith(OBJECTS):
             if name not in objects:
-                what = "an object that no event names" if DIGEST.fullmatch(name) else "a file that is no object"
+                what = "an object that no event names" if DIGEST.fullmatch(name) else "a file that is not an object"
                 yield AuditFinding("stray", what, where)
         elif folder in folders:
             run = folders[folder]

@@ -37,7 +37,7 @@ def _describe_flaws(evidence: Evidence, run: StartedRun, one: Companion) -> str:
     starts = [start for start in index.starts(one.hypothesis) if start.body.together == run.body.together]
     registered = index.body(one.registration)
     flaws = [
-        "that is no registration of it"
+        "that is not a registration of it"
         * (not isinstance(registered, RegisteredBody) or registered.hypothesis != one.hypothesis),
         "it was not registered before" * (not index.before(one.registration, run.digest)),
         "it never had that form" * (one.canonical not in forms),

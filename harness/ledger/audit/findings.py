@@ -9,7 +9,7 @@ from harness.ledger.git import REMEDIES
 
 Severity = Literal["tampered", "differs", "missing", "open", "unchecked", "note"]
 EXIT: dict[Severity, int] = {"tampered": 3, "differs": 4, "missing": 5, "open": 5, "unchecked": 0, "note": 0}
-"""tampered: what is there is not what was written. differs: a recomputation comes to something else. missing: evidence
+"""tampered: what is there is not what was written. differs: a recomputed result differs. missing: evidence
 is not here, so that a promise cannot be checked. open: something was begun and not ended. unchecked: nobody
 asked for it, so that it is no PASS. note: worth knowing."""
 
@@ -49,7 +49,7 @@ CODES: dict[str, Code] = {
     "no-commit": Code(2, "missing", REMEDIES["no commit yet"]),
     "outside-repository": Code(2, "missing", REMEDIES["outside the repository"]),
     "git-refuses": Code(2, "missing", REMEDIES["git says no"]),
-    "ignored": Code(2, "missing", "have git take the trail in, then commit it"),
+    "ignored": Code(2, "missing", "exempt the trail from the ignore rule, then add and commit it"),
     "partial": Code(2, "missing", "fetch what the clone lacks, then audit again"),
     "history-ends": Code(2, "tampered", "commit the trail as it was written"),
     "shallow": Code(2, "missing", "fetch the rest of the history, then audit again"),
@@ -79,7 +79,7 @@ CODES: dict[str, Code] = {
     "link-unchecked": Code(3, "note", "fetch the commit that the runs name, then audit again"),
     "link-known": Code(3, "note", "read the verdict as one whose result was known when it was entered"),
     "linked": Code(3, "note", "have somebody run the registered program: harness replicate RUN"),
-    "proof-unfounded": Code(3, "tampered", "believe no such sentence: harness replicate RUN shows what differs"),
+    "proof-unfounded": Code(3, "tampered", "do not rely on this sentence: harness replicate RUN shows what differs"),
     "run-open": Code(3, "open", "resume it: harness run; or close it with a reason: harness close"),
     "attempts-disagree": Code(
         3, "differs", "train it again and see which of them comes out: harness replicate RUN; doubt the other"
@@ -104,7 +104,7 @@ CODES: dict[str, Code] = {
     "attempts-hidden": Code(3, "tampered", "read the attempts here, not on that page"),
     "deviations-hidden": Code(3, "tampered", "read the deviations in the run_started event, not on that page"),
     "page-otherwise": Code(3, "tampered", "believe the events, not that page"),
-    "siblings-hidden": Code(3, "tampered", "read of them with harness claims and harness list, not on that page"),
+    "siblings-hidden": Code(3, "tampered", "see harness claims and harness list for them, not that page"),
     "siblings-untold": Code(3, "note", "see what became of them: harness claims, harness list"),
     "page-unreadable": Code(3, "missing", "update harness if a later one wrote it; until then, believe the events"),
     "amendment-attempts": Code(3, "tampered", "read the attempts here, not in that amendment"),
@@ -128,11 +128,13 @@ CODES: dict[str, Code] = {
     "initial-otherwise": Code(4, "tampered", "run it again: it did not start from the weights that it names"),
     "initial-unchecked": Code(4, "missing", "audit the trail that holds the run whose weights it started from"),
     "measured-otherwise": Code(
-        4, "tampered", "believe no such measurement: harness measure RUN, with the run's weights"
+        4, "tampered", "do not rely on this measurement; repeat it: harness measure RUN, with the run's weights"
     ),
     "measured-unchecked": Code(4, "missing", RESTORE),
     "measured": Code(4, "note", "exploratory: what another machine measured is not what this audit saw"),
-    "explored-otherwise": Code(4, "tampered", "believe no such exploration: harness explore, with its files"),
+    "explored-otherwise": Code(
+        4, "tampered", "do not rely on this exploration; repeat it with its files: harness explore"
+    ),
     "explored-unchecked": Code(4, "missing", RESTORE),
     "explored": Code(4, "note", "exploratory: prior data to whoever registers the question later"),
     "program-otherwise": Code(4, "tampered", "believe the event, not that page"),
@@ -207,7 +209,7 @@ CODES: dict[str, Code] = {
     "rerun-differs": Code(8, "differs", "compare devices and versions; then doubt the result"),
     "rerun-failed": Code(8, "missing", "mend what stopped it and audit again"),
     "not-rerun": Code(8, "unchecked", "audit with --rerun RUN"),
-    "repeated-seeds": Code(9, "tampered", "believe no such repetition: repeat the run yourself"),
+    "repeated-seeds": Code(9, "tampered", "do not rely on this repetition: repeat the run yourself"),
     "repetition-differs": Code(9, "differs", "believe its results, not what it says of them"),
     "repetition-unchecked": Code(9, "missing", RESTORE),
     "repeated-by-author": Code(9, "unchecked", "have somebody else do it: harness replicate RUN --fresh NONCE"),

@@ -46,7 +46,7 @@ def check(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
 def check_seeds(evidence: Evidence, run: StartedRun) -> Iterator[AuditFinding]:
     """Note that nobody saw the seeds of a run that was made elsewhere."""
     if run.body.linked is not None:
-        what = f"that run {run.name} used its seeds is told by its exports alone"
+        what = f"only its exports say that run {run.name} used its seeds"
         yield AuditFinding("seeds-by-word", what, evidence.at(run.digest), hypothesis=run.hypothesis)
 
 

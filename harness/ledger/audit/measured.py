@@ -63,7 +63,7 @@ def _check_official(name: str, record: DataRecord, where: str, hypothesis: str) 
         what = f"the results call data of {name} the official files that are not, by their fingerprint"
         yield AuditFinding("data-not-official", what, where, known, record.fingerprint, hypothesis)
         return
-    what = f"that the data of {name}, {record.fingerprint}, are the official files is told by whoever ran it alone"
+    what = f"only whoever ran it says that the data of {name}, {record.fingerprint}, are the official files"
     yield AuditFinding("data-by-word", what, where, hypothesis=hypothesis)
 
 

@@ -160,7 +160,7 @@ def _check_siblings(
     for one in told:
         known = [other[one.hypothesis] for other in (by_now, before) if one.hypothesis in other]
         if not known:
-            what = f"the verdict's page tells of {one.hypothesis}, which is no hypothesis on its claims"
+            what = f"the verdict's page tells of {one.hypothesis}, which is not a hypothesis on its claims"
             yield AuditFinding("page-otherwise", what, where, "no such hypothesis", one.hypothesis, hypothesis)
         elif one not in known and not any(_was_so(index, one, other, verdict.digest) for other in known):
             what = f"the verdict's page tells of {one.hypothesis} otherwise than the events"

@@ -128,7 +128,7 @@ def guarded(**more):
 def test_guards_nothing_is_known_of_are_named():
     report = power(guarded(), {"direction": spread(0.03)})
     assert report.guards == () and "needs every guard verified" in report.notes[1]
-    assert "not counted in for healthy" in report.notes[2]
+    assert "not taken into account for healthy" in report.notes[2]
     assert power(direction(count=10), {"direction": spread(0.03)}).notes[1:] == ()
 
 

@@ -38,7 +38,7 @@ def test_a_place_has_its_launcher_and_an_absolute_folder(tmp_path: Path) -> None
         ("", "cluster", "no place is called 'cluster'"),
         (TABLE, "clustre", "did you mean 'cluster'?"),
         ('[tool.harness.on.cluster]\nfolder = "jobs"\n', "cluster", "kind is missing"),
-        ('[tool.harness.on.cluster]\nkind = "pbs"\nfolder = "jobs"\n', "cluster", "'pbs' is no kind of launcher"),
+        ('[tool.harness.on.cluster]\nkind = "pbs"\nfolder = "jobs"\n', "cluster", "'pbs' is not a kind of launcher"),
         ('[tool.harness.on.cluster]\nkind = "slurm"\n', "cluster", "folder: field required"),
         (f"{TABLE}option = []\n", "cluster", "option: extra inputs are not permitted"),
         (f"{TABLE}at_most = 0\n", "cluster", "at_most: input should be greater than or equal to 1"),
@@ -81,7 +81,7 @@ def test_each_user_has_a_folder_that_nobody_else_writes_to(tmp_path: Path, monke
     own.chmod(0o700)
     own.rename(tmp_path / "elsewhere")
     own.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="is no folder, or a link"):
+    with pytest.raises(UsageError, match="is not a folder, or is a link"):
         read(tmp_path, TABLE)
 
 

@@ -49,7 +49,7 @@ WRONG = {
     "7": "its number 7 belongs to no arm",
     "A - b": "'A' does not belong in a contrast, at character 1",
     "a \N{MINUS SIGN} b": "'\N{MINUS SIGN}' does not belong in a contrast, at character 3",
-    "1e999999999 a - b": "1e999999999 is no weight between 1e-06 and 1e+06, at character 1",
+    "1e999999999 a - b": "1e999999999 is not a weight between 1e-06 and 1e+06, at character 1",
     f"{'(' * 21}a{')' * 21} - b": "more than 20 brackets are open, at character 21",
     f"a{' + a' * 1000}": "the contrast is longer than 2,000 characters",
 }

@@ -82,7 +82,7 @@ def test_a_new_file_from_a_command_is_valid_but_for_its_placeholders() -> None:
 
 @pytest.mark.parametrize("command", ["'", ""])
 def test_a_command_that_is_none_is_refused(command: str) -> None:
-    with pytest.raises(UsageError, match="is no command"):
+    with pytest.raises(UsageError, match="is not a command"):
         write_program_draft(ANSWERS, command)
 
 

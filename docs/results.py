@@ -6,8 +6,8 @@ With ``--check`` it says whether the page has the answers that the trail gives, 
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
+import runpy
 import subprocess
 import sys
 from decimal import Decimal
@@ -171,8 +171,7 @@ def word_everything(root: Path) -> str:
 
 def word_literature() -> str:
     """Return the tables of ``benchmarks/literature.py``."""
-    sys.path.append(str(PUBLISHED.parent))
-    return str(importlib.import_module("literature").word_report(PUBLISHED))
+    return str(runpy.run_path(str(PUBLISHED.with_name("literature.py")))["word_report"](PUBLISHED))
 
 
 def print_numbers(root: Path) -> None:

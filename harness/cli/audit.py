@@ -112,10 +112,10 @@ def audit(
     _refuse_nowhere({"--roots": roots, "--allowed-signers": allowed_signers, "--hypotheses": hypotheses})
     _refuse_unreadable({"--roots": roots, "--allowed-signers": allowed_signers})
     _refuse_no_head(known_head)
-    from harness.ledger.audit import Kept
+    from harness.ledger.audit import TrustedInputs
     from harness.pipeline.audit import AuditRequest
 
-    kept = Kept(known_head, require_anchor, roots, allowed_signers)
+    kept = TrustedInputs(known_head, require_anchor, roots, allowed_signers)
     asked = AuditRequest(kept, recompute=recompute, papers=tuple(map(_require_paper, paper or ())))
     settings = collect_settings(device, data, verdicts, yes=yes)
     hypotheses = hypotheses if hypotheses is not None else find_hypotheses_here()

@@ -46,11 +46,12 @@ def claims(
     """Show the standing of every claim after all verdicts or, with --if, how an outcome would change it."""
     from harness import claims as drawing
     from harness.pipeline.claims import read_claims, suppose_outcomes
+    from harness.spec import CLAIMS
 
     if form not in FORMATS:
         raise UsageError(f"unknown format {form!r}", where="--format", remedy=f"use {', '.join(FORMATS)}")
     trail = open_trail_of(file, verdicts) if file is not None else open_trail_here(verdicts)
-    file = file if file is not None else find_hypotheses_here() / "claims.yaml"
+    file = file if file is not None else find_hypotheses_here() / CLAIMS
     if suppose:
         pairs = [_parse_pair(text) for text in suppose]
         if twice := [name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place])]:

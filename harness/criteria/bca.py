@@ -97,7 +97,7 @@ class Bca(Criterion):
         n = len(x)
         means = _resample(np.sort(x).tobytes(), self.resamples)
         bias, acceleration = _estimate_corrections(x, means)
-        beyond = _find_quantile(means, cut) - bias
+        beyond = _find_normal_quantile(means, cut) - bias
         stretch = 1 + acceleration * beyond  # the interval's formula, solved for z
         z = beyond / stretch - bias if stretch > 0 else math.copysign(math.inf, beyond)
         p = float(stdtr(n - 1, side * z * math.sqrt((n - 1) / n)) if self.expanded else ndtr(side * z))
@@ -117,8 +117,11 @@ def _resample(data: bytes, resamples: int) -> np.ndarray:
     return np.sort(np.concatenate(means))
 
 
-def _find_quantile(means: np.ndarray, value: float) -> float:
-    """Return Φ⁻¹ of the fraction of resampled means below a value, counting equal ones half; never infinite."""
+def _find_normal_quantile(means: np.ndarray, value: float) -> float:
+    """Return Φ⁻¹ of the fraction of resampled means below a value, counting equal ones half; never infinite.
+
+    Only means equal to the last bit are equal; ``iqm_bootstrap`` calls more of them equal.
+    """
     import numpy as np
     from scipy.special import ndtri
 
@@ -133,7 +136,7 @@ def _estimate_corrections(x: np.ndarray, means: np.ndarray) -> tuple[float, floa
 
     d = x - x.mean()
     d = d / np.abs(d).max()
-    return _find_quantile(means, float(x.mean())), float((d**3).sum()) / (6 * float((d**2).sum()) ** 1.5)
+    return _find_normal_quantile(means, float(x.mean())), float((d**3).sum()) / (6 * float((d**2).sum()) ** 1.5)
 
 
 plugin = Bca

@@ -141,7 +141,7 @@ class IqmBootstrap(Criterion):
         found, n = self._resample(x), len(x)
         if found is None or n < self._least:
             return 1.0
-        beyond = _find_quantile(found.means, cut) - found.bias
+        beyond = _find_rounded_quantile(found.means, cut) - found.bias
         stretch = 1 + found.acceleration * beyond  # the interval's formula, solved for z
         z = beyond / stretch - found.bias if stretch > 0 else math.copysign(math.inf, beyond)
         p = t_cdf(side * z * math.sqrt((n - 1) / n), n - 1)
@@ -212,11 +212,15 @@ def _resample(data: bytes, shape: tuple[int, ...], resamples: int) -> _Resamples
     largest = float(np.abs(d).max())
     d = d / largest if largest else d
     acceleration = float((d**3).sum()) / (6 * float((d**2).sum()) ** 1.5) if largest else 0.0
-    return _Resamples(found, _find_quantile(found, estimate_parameter("iqm", x)), acceleration)
+    return _Resamples(found, _find_rounded_quantile(found, estimate_parameter("iqm", x)), acceleration)
 
 
-def _find_quantile(means: np.ndarray, value: float) -> float:
-    """Return Φ⁻¹ of the fraction of resampled means below a value, counting equal ones half; never infinite."""
+def _find_rounded_quantile(means: np.ndarray, value: float) -> float:
+    """Return Φ⁻¹ of the fraction of resampled means below a value, counting equal ones half; never infinite.
+
+    Means are equal that differ by rounding alone. ``bca`` compares them to the last bit instead: p-values of verdicts
+    that are stored rest on either, so that each keeps its own.
+    """
     import numpy as np
 
     rounding = TIE * float(means[-1] - means[0])

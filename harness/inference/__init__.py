@@ -8,7 +8,7 @@ from harness.inference.looks import decide, needs_more_seeds
 from harness.inference.power import Spread, power
 from harness.inference.replication import list_disagreements, list_search_disagreements
 from harness.inference.seeds import compute_sd_limits
-from harness.inference.sensitivity import Alternative, list_criteria, sensitivity
+from harness.inference.sensitivity import Alternative, judge_alternatives, list_criteria
 from harness.inference.tuning import choose
 
 __all__ = [
@@ -21,11 +21,11 @@ __all__ = [
     "decide",
     "find_point_prediction",
     "holm",
+    "judge_alternatives",
     "list_criteria",
     "list_disagreements",
     "list_search_disagreements",
     "name_unit",
     "needs_more_seeds",
     "power",
-    "sensitivity",
 ]

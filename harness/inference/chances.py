@@ -17,7 +17,7 @@ import numpy as np
 
 from harness.criteria import Criterion
 from harness.domain.partition import WHOLE_LINE, Atom
-from harness.stats.noncentral import nodes, normal_cdf
+from harness.stats.noncentral import interpolate_normal_cdf, nodes
 
 KEY = 20_260_401
 """Seed of every simulation, together with the number of seeds: the same question gets the same answer."""
@@ -128,7 +128,7 @@ def compute_t_chances(
         steps[:, column] = (left[:, :-1] - left[:, 1:]).ravel()
         last[column] = left[:, -1].sum()
     counts = steps.any(axis=1)
-    phi = normal_cdf((edges.ravel()[counts] - effects[:, None]) / error)  # [effect, q and line]
+    phi = interpolate_normal_cdf((edges.ravel()[counts] - effects[:, None]) / error)  # [effect, q and line]
     return np.clip(last + phi @ steps[counts], 0.0, 1.0)
 
 

@@ -11,7 +11,7 @@ from harness.criteria import Criterion
 from harness.domain.partition import Atom
 from harness.domain.scales import split_bands
 from harness.inference.chances import Chances, ExactT, Simulated, choose_draws, is_t_based
-from harness.inference.power import Spread, chance_with
+from harness.inference.power import Spread, compute_chance
 from harness.inference.prediction import find_level, find_requirements
 from harness.inference.regions import find_greatest, find_regions
 from harness.inference.seeds import POWER
@@ -74,7 +74,7 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
     criterion = spec.criterion.over(estimand.task_count)
 
     def best(chances: Chances) -> float:
-        chance = chance_with(chances, group, sd, n)
+        chance = compute_chance(chances, group, sd, n)
         if chances.draws is None:
             return find_greatest(chance, found, domain)[0]
         return _upper(find_greatest(chance, found, domain, places=PLACES)[0], chances.draws)

@@ -29,7 +29,7 @@ def put_on_scale(decision: BandDecision, scale: Scale) -> BandDecision:
     )
 
 
-def posterior(decision: BandDecision) -> Mapping[str, float] | None:
+def compute_posterior(decision: BandDecision) -> Mapping[str, float] | None:
     """Return P(true mean in band | seeds) for every band, under Jeffreys' prior 1/σ for normal values.
 
     The mean's posterior is then x̄ + (s/√n)·t with n − 1 degrees of freedom (Box and Tiao 1973,
@@ -55,7 +55,7 @@ def _between(lower: float | None, upper: float | None, centre: float, scale: flo
     return t_cdf(high, df) - t_cdf(low, df)
 
 
-def effect_size(decision: BandDecision) -> EffectSize | None:
+def compute_effect_size(decision: BandDecision) -> EffectSize | None:
     """Return the mean paired difference in standard deviations of the differences: d_z, with Hedges' correction g_z.
 
     The interval is exact for normal differences, from the noncentral t, and corrected by the same factor (Hedges 1981,

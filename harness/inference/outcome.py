@@ -15,7 +15,7 @@ from harness.inference.estimands import evaluate
 from harness.inference.exploratory import describe_exploratory
 from harness.inference.families import compute_exploratory_p
 from harness.inference.guards import judge_guard
-from harness.inference.opinion import effect_size, posterior, put_on_scale
+from harness.inference.opinion import compute_effect_size, compute_posterior, put_on_scale
 from harness.inference.readings import estimate_divergence_rate, find_diverged, find_unapplied_seeds
 from harness.inference.samples import Sample
 from harness.records import BandDecision, Decision, GuardResult, Hypothesis, Measurements, Notice, Reason
@@ -171,8 +171,8 @@ def _add_opinion(hypothesis: Hypothesis, decision: BandDecision) -> BandDecision
     if spec.criterion.targets != "mean" or estimand.pairing != "seed":
         return decision
     tested = put_on_scale(decision, choose_scale(estimand))
-    effect = effect_size(tested) if estimand.compares else None
-    return decision.model_copy(update={"posterior": posterior(tested), "effect_size": effect})
+    effect = compute_effect_size(tested) if estimand.compares else None
+    return decision.model_copy(update={"posterior": compute_posterior(tested), "effect_size": effect})
 
 
 def _combine(hypothesis: Hypothesis, decisions: tuple[BandDecision, ...], parts: int) -> Combined:

@@ -134,7 +134,7 @@ def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     return atoms, choose_chances(criterion, atoms, alpha, domain, hypothesis.seeds.number)
 
 
-def chance_with(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
+def compute_chance(chances: Chances, group: frozenset[str], sd: float, n: int) -> Chance:
     """Return the probability of one of the bands in ``group`` as a function of the true effects."""
     return lambda effects: chances([group], effects, sd, n)[:, 0]
 
@@ -213,7 +213,7 @@ def _prediction(
 ) -> dict[str, Any]:
     """Return the fields of ``DecisionPower`` about the probability of the predicted bands."""
     sds = (spread.low, spread.value, spread.high)
-    chance = chance_with(chances, group, spread.value, registered)
+    chance = compute_chance(chances, group, spread.value, registered)
     found = find_regions(chances.atoms, group)
     noise = 0.0 if chances.draws is None else 1 / math.sqrt(chances.draws)
     scale, domain = choose_scale(estimand), estimand.test_domain
@@ -226,7 +226,7 @@ def _prediction(
         return {"prediction": (), "by_number": (), "greatest": None, "within": ()}
 
     def at(effect: float, sd: float, n: int) -> float:
-        return round(float(chance_with(chances, group, sd, n)(np.array([effect]))[0]), DIGITS)
+        return round(float(compute_chance(chances, group, sd, n)(np.array([effect]))[0]), DIGITS)
 
     return {
         "prediction": tuple(

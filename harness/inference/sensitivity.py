@@ -39,7 +39,7 @@ class Alternative:
     """Reason why it cannot apply, if so."""
 
 
-def sensitivity(
+def judge_alternatives(
     hypothesis: Hypothesis, measurements: Measurements, names: Sequence[str], alphas: Sequence[float]
 ) -> tuple[Alternative, ...]:
     """Return the outcome as registered, then under each criterion of ``names`` at each of ``alphas``.

@@ -32,6 +32,7 @@ IGNORED = """\
 /*/*/weights/
 /*/*/logs/
 /*/replicating-*/
+/*/repeating-*/
 /ledger/.lock
 /*/.lock
 .lock.held/

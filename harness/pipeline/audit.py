@@ -12,7 +12,16 @@ from harness import ledger, spec
 from harness.domain.templates import describe_unknown
 from harness.errors import HarnessError, Interrupted
 from harness.ledger import Pins, StartedRun, mending
-from harness.ledger.audit import AuditFinding, AuditReport, Evidence, Kept, Step, TrailFiles, audit, list_ledger_steps
+from harness.ledger.audit import (
+    AuditFinding,
+    AuditReport,
+    Evidence,
+    Step,
+    TrailFiles,
+    TrustedInputs,
+    audit,
+    list_ledger_steps,
+)
 from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.index import Entered, Fixing
 from harness.ledger.rerun_bodies import ReplicatedBody
@@ -43,7 +52,7 @@ class Rerun:
 class AuditRequest:
     """A request to an audit: evidence kept elsewhere, and steps that it takes only if asked."""
 
-    kept: Kept = field(default_factory=Kept)
+    kept: TrustedInputs = field(default_factory=TrustedInputs)
     """Evidence and keys that the reader brings along and trusts."""
     recompute: bool = False
     """True if every run is to be judged again."""
@@ -202,7 +211,7 @@ def _compare_files(evidence: Evidence, folder: Path) -> Iterator[AuditFinding]:
     yield from _name_without_file(there, in_force, folder)
     for path in there.files:
         try:
-            if path.name == "claims.yaml" or hashlib.sha256(spec.read_bytes(path)).hexdigest() in texts:
+            if path.name == spec.CLAIMS or hashlib.sha256(spec.read_bytes(path)).hexdigest() in texts:
                 continue
             hypothesis = spec.load(path).hypothesis
         except HarnessError as error:

@@ -30,7 +30,7 @@ State = Literal["works", "note", "broken"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at."""
 
     what: str
@@ -43,10 +43,10 @@ class Finding:
     """A remedy, if it needs one."""
 
 
-def examine_installation(folder: Path, settings: Settings) -> tuple[Finding, ...]:
+def examine_installation(folder: Path, settings: Settings) -> tuple[Diagnosis, ...]:
     """Look at everything that a run in ``folder`` would need; nothing that is wrong stops the rest."""
     project = find_project_around(folder, settings)
-    looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
+    looks: tuple[tuple[str, Callable[[], Iterator[Diagnosis]]], ...] = (
         ("versions", lambda: _examine_versions(project.root)),
         ("plug-ins", _examine_plugins),
         ("device", lambda: _examine_device(project, settings)),
@@ -59,70 +59,72 @@ def examine_installation(folder: Path, settings: Settings) -> tuple[Finding, ...
     return tuple(finding for what, look in looks for finding in _guarded(what, look))
 
 
-def _guarded(what: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+def _guarded(what: str, look: Callable[[], Iterator[Diagnosis]]) -> Iterator[Diagnosis]:
     try:
         yield from look()
     except HarnessError as error:
-        yield Finding(what, "broken", error.message, error.remedy)
+        yield Diagnosis(what, "broken", error.message, error.remedy)
     except (Exception, SystemExit) as error:
         if (told := explain_load_failure(error)) is not None:
             where = f"{told.where}: " if told.where else ""
-            yield Finding(what, "broken", f"{where}{told.message}", told.remedy)
+            yield Diagnosis(what, "broken", f"{where}{told.message}", told.remedy)
         elif isinstance(error, OSError | ImportError):
-            yield Finding(what, "broken", f"{type(error).__name__}: {error}", "see what it says, mend it and ask again")
+            yield Diagnosis(
+                what, "broken", f"{type(error).__name__}: {error}", "see what it says, mend it and ask again"
+            )
         else:
             raise
 
 
-def _examine_versions(root: Path) -> Iterator[Finding]:
+def _examine_versions(root: Path) -> Iterator[Diagnosis]:
     here = ledger.describe_environment(root)
-    yield Finding("python", "works", f"{here.python} on {here.platform}, {sys.executable}")
+    yield Diagnosis("python", "works", f"{here.python} on {here.platform}, {sys.executable}")
     packages = ", ".join(f"{name} {version}" for name, version in here.packages.items())
-    yield Finding("packages", "works", f"harness {here.harness}, {packages}")
+    yield Diagnosis("packages", "works", f"harness {here.harness}, {packages}")
     import yaml
 
     if not yaml.__with_libyaml__:
         remedy = "install PyYAML from a wheel; files are checked 15 times slower without it"
-        yield Finding("yaml", "note", "PyYAML was built without libyaml", remedy)
+        yield Diagnosis("yaml", "note", "PyYAML was built without libyaml", remedy)
 
 
-def _examine_plugins() -> Iterator[Finding]:
+def _examine_plugins() -> Iterator[Diagnosis]:
     for family in FAMILIES:
         found = find_members(family)
         foreign = [name for name, kind in found.items() if not kind.__module__.startswith("harness.")]
         told = f" ({', '.join(foreign)} from other packages)" if foreign else ""
-        yield Finding(family, "works", ", ".join(found) + told)
+        yield Diagnosis(family, "works", ", ".join(found) + told)
 
 
-def _examine_device(project: Project, settings: Settings) -> Iterator[Finding]:
+def _examine_device(project: Project, settings: Settings) -> Iterator[Diagnosis]:
     from harness import training
 
     device = training.open_device(project.device, settings.compile)
     chosen = "".join(f"; {name} {value}" for name, value in sorted(device.arithmetic.items()))
     if device.is_cuda:
         gigabytes = (device.memory_bytes or 0) / 2**30
-        yield Finding("device", "works", f"{device.name}, {gigabytes:.0f} GiB{chosen}")
+        yield Diagnosis("device", "works", f"{device.name}, {gigabytes:.0f} GiB{chosen}")
     else:
         remedy = (
             "enough for small hypotheses; for CIFAR-10 use a machine with an NVIDIA card and a CUDA build of PyTorch"
         )
-        yield Finding("device", "note", f"{device.name}{chosen}", remedy)
+        yield Diagnosis("device", "note", f"{device.name}{chosen}", remedy)
 
 
-def _examine_cache() -> Iterator[Finding]:
+def _examine_cache() -> Iterator[Diagnosis]:
     folder = find_cache_folder()
     if folder is None:
-        yield Finding("cache", "note", "none: there is no home folder", "set HARNESS_CACHE to a folder")
+        yield Diagnosis("cache", "note", "none: there is no home folder", "set HARNESS_CACHE to a folder")
         return
     yield from _examine_writable("cache", folder, "set HARNESS_CACHE to a folder that you may write to", state="note")
 
 
-def _examine_elsewhere() -> Iterator[Finding]:
+def _examine_elsewhere() -> Iterator[Diagnosis]:
     for tried in try_elsewhere():
-        yield Finding(*tried)
+        yield Diagnosis(*tried)
 
 
-def _examine_data(root: Path) -> Iterator[Finding]:
+def _examine_data(root: Path) -> Iterator[Diagnosis]:
     state: State = "note" if root.is_dir() or root.parent.is_dir() else "broken"  # only a download writes there
     yield from _examine_writable("data folder", root, "name another folder with --data or HARNESS_DATA", state=state)
     for name, kind in find_members("datasets").items():
@@ -132,41 +134,41 @@ def _examine_data(root: Path) -> Iterator[Finding]:
             dataset = kind(name=name)
             place, doubt = dataset.locate(root), dataset.doubt(root)  # type: ignore[attr-defined]
         except HarnessError as error:
-            yield Finding(f"data: {name}", "note", error.message, error.remedy)
+            yield Diagnosis(f"data: {name}", "note", error.message, error.remedy)
         else:
             if doubt is None:
-                yield Finding(f"data: {name}", "works", place)
+                yield Diagnosis(f"data: {name}", "works", place)
             else:
                 remedy = "a run takes them, and its verdict says that they are not the official files"
-                yield Finding(f"data: {name}", "note", f"{place}: {doubt}", remedy)
+                yield Diagnosis(f"data: {name}", "note", f"{place}: {doubt}", remedy)
 
 
-def _examine_git(root: Path) -> Iterator[Finding]:
+def _examine_git(root: Path) -> Iterator[Diagnosis]:
     where = find_repository(root)
     if where.commit is None:
         why = "runs note the commit they come from, and an audit holds the trail against its history"
-        yield Finding("git", "note", f"{where.problem}: {why}", where.remedy)
+        yield Diagnosis("git", "note", f"{where.problem}: {why}", where.remedy)
         return
     changed = git(root, "status", "--porcelain") or b""
     lines = len(changed.splitlines())
     head = where.commit[:12]
     if lines:
         remedy = "commit before a run that matters: the verdict names every difference from the commit"
-        yield Finding("git", "note", f"commit {head}, {format_count(lines, 'changed file')}", remedy)
+        yield Diagnosis("git", "note", f"commit {head}, {format_count(lines, 'changed file')}", remedy)
     else:
-        yield Finding("git", "works", f"commit {head}, nothing changed since")
+        yield Diagnosis("git", "works", f"commit {head}, nothing changed since")
     if (git(root, "rev-parse", "--is-shallow-repository") or b"").strip() == b"true":
         shallow = "a shallow clone: the ledger's history is part of the evidence"
-        yield Finding("git", "note", shallow, write_fetch(root, "--unshallow"))
+        yield Diagnosis("git", "note", shallow, write_fetch(root, "--unshallow"))
 
 
-def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
+def _examine_trail(project: Project, settings: Settings) -> Iterator[Diagnosis]:
     trail = ledger.Ledger(project.verdicts)
     events = trail.events()
     registered = {entry.body.hypothesis for entry in trail.index().entries(RegisteredBody)}
     heads = len(trail.heads())
     branches = f", {heads} heads, which the next event joins" if heads > 1 else ""
-    yield Finding(
+    yield Diagnosis(
         "trail",
         "works",
         f"{format_count(len(events), 'event')}, {format_count(len(registered), 'hypothesis', 'hypotheses')} registered"
@@ -177,34 +179,34 @@ def _examine_trail(project: Project, settings: Settings) -> Iterator[Finding]:
         opened = len(ledger.list_open_attempts(trail, name))
         if opened:
             remedy = "harness run goes on with it; harness run --no-resume closes it"
-            yield Finding("trail", "note", f"{name} has {format_count(opened, 'attempt')} not closed", remedy)
+            yield Diagnosis("trail", "note", f"{name} has {format_count(opened, 'attempt')} not closed", remedy)
     if (around := find_around(project.hypotheses, trail.root, settings)) is not None:
         for other in find_registered_elsewhere(around, registered)[0]:
             found = f"{other.hypothesis} is registered in {other.what}, too: {other.place}"
-            yield Finding("trail", "note", found, "harness audit says what that means")
+            yield Diagnosis("trail", "note", found, "harness audit says what that means")
     where = find_repository(trail.root, project.root)
     if where.state == "outside the repository":
-        yield Finding("trail", "note", where.problem, where.remedy)
+        yield Diagnosis("trail", "note", where.problem, where.remedy)
     for hindrance in ledger.find_hindrances(trail.root, where):
-        yield Finding("trail", "note", hindrance.what, hindrance.remedy)
+        yield Diagnosis("trail", "note", hindrance.what, hindrance.remedy)
     yield from _examine_writable("trail folder", trail.root, advise_trail(trail.root))
     for tried in try_trail(trail.root):
-        yield Finding(*tried)
+        yield Diagnosis(*tried)
     folder = project.hypotheses
     listing = spec.list_folder(folder) if folder.is_dir() else None
     if listing and not listing.aside and all(file.name == spec.CLAIMS for file in listing.files):
-        yield Finding("hypotheses", "note", "no hypothesis in hypotheses/ yet", "harness new writes a first file")
+        yield Diagnosis("hypotheses", "note", "no hypothesis in hypotheses/ yet", "harness new writes a first file")
     elif listing:
         report = spec.load_folder([folder])
         wrong = {finding.file for finding in report.findings if finding.severity == "error"}
         state: Literal["works", "broken"] = "broken" if wrong else "works"
         found = f"{len(report.loaded)} valid" + (f", {len(wrong)} with errors" if wrong else "")
-        yield Finding("hypotheses", state, found, "see harness check" if wrong else None)
+        yield Diagnosis("hypotheses", state, found, "see harness check" if wrong else None)
     else:
-        yield Finding("hypotheses", "note", "there is no folder hypotheses/ here", "harness new writes a first file")
+        yield Diagnosis("hypotheses", "note", "there is no folder hypotheses/ here", "harness new writes a first file")
 
 
-def _examine_writable(what: str, folder: Path, remedy: str, *, state: State = "broken") -> Iterator[Finding]:
+def _examine_writable(what: str, folder: Path, remedy: str, *, state: State = "broken") -> Iterator[Diagnosis]:
     """Try whether a file can be written there, or into the nearest folder above where it is still to be made.
 
     ``state`` is what it comes to if not.
@@ -215,12 +217,12 @@ def _examine_writable(what: str, folder: Path, remedy: str, *, state: State = "b
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        yield Finding(what, state, f"{folder} can't be written to: {error.strerror}", remedy)
+        yield Diagnosis(what, state, f"{folder} can't be written to: {error.strerror}", remedy)
         return
     free = shutil.disk_usage(there).free
     if free < ROOM:
-        yield Finding(
+        yield Diagnosis(
             what, "note", f"{folder}{made}: {free / 2**20:,.0f} MiB free", "free some space before a long run"
         )
     else:
-        yield Finding(what, "works", f"{folder}{made}: {free / 2**30:,.0f} GiB free")
+        yield Diagnosis(what, "works", f"{folder}{made}: {free / 2**30:,.0f} GiB free")

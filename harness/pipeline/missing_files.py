@@ -70,7 +70,7 @@ class MissingFile:
         """Write the shell command that puts what is registered into ``file``, and the claims if there are none."""
         last = self.fixed[-1].body
         copies = [(last.raw, file)]
-        claims = file.with_name("claims.yaml")
+        claims = file.with_name(spec.CLAIMS)
         if not os.path.lexists(claims) and self.trail.read_object(last.claims):  # an empty one: there was none
             copies.append((last.claims, claims))
         named = _as_typed([*(self.trail.object_path(kept) for kept, _ in copies), *(to for _, to in copies)])

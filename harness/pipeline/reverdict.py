@@ -237,5 +237,5 @@ def analyse_sensitivity(
             remedy="give for example --alpha 0.01",
         )
     found = read_run(trail, name)
-    made = inference.sensitivity(found.registered.hypothesis, found.measurements, criteria or known, alphas)
+    made = inference.judge_alternatives(found.registered.hypothesis, found.measurements, criteria or known, alphas)
     return Sensitivity(found.folder, found.registered, made)

@@ -15,7 +15,7 @@ from typing import Any
 from harness.errors import HarnessError, UsageError
 from harness.ledger import Ledger
 from harness.ledger.audit import AuditReport
-from harness.ledger.audit.beside import beside
+from harness.ledger.audit.beside import run_beside
 from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.garbage import pause_collection
 from harness.pipeline.project import Settings
@@ -125,7 +125,7 @@ class _Site:
 
     def write(self) -> int:
         """Write all files that say something else than before; return the number of pages."""
-        with beside(self._audit) as audited:  # which takes about as long as all else, the events among it
+        with run_beside(self._audit) as audited:  # which takes about as long as all else, the events among it
             self._write_pages()
             for name in ASSETS:
                 self._put(name, (find_folder() / name).read_bytes())
@@ -195,7 +195,7 @@ class _Site:
         if len(rows) < MANY:
             return [self._render(row) for row in rows]
         half = len(rows) // 2
-        with beside(lambda: [self._render(row) for row in rows[half:]]) as rest:
+        with run_beside(lambda: [self._render(row) for row in rows[half:]]) as rest:
             return [*[self._render(row) for row in rows[:half]], *rest()]
 
     def _render(self, row: Row) -> tuple[bytes, HarnessError | None]:

@@ -152,7 +152,7 @@ class Trail:
     @property
     def claims_file(self) -> Path:
         """Return the path of the claims file."""
-        return self.hypotheses / "claims.yaml"
+        return self.hypotheses / spec.CLAIMS
 
     @cached_property
     def sheets(self) -> tuple[Sheet, ...]:

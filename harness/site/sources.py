@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import harness
-from harness.ledger.audit.beside import beside
+from harness.ledger.audit.beside import run_beside
 from harness.ledger.code import digest_package
 from harness.pipeline.paper_manifest import find_papers
 from harness.pipeline.roots import find_root
@@ -135,7 +135,7 @@ def _digest_many(paths: Sequence[str]) -> dict[str, str]:
     if len(paths) < MANY:
         return _digest_all(paths)
     dealt = sorted(paths, key=os.path.basename)  # files of one name are of about one size: both halves have their share
-    with beside(lambda: _digest_all(dealt[1::2])) as rest:
+    with run_beside(lambda: _digest_all(dealt[1::2])) as rest:
         found = _digest_all(dealt[::2])
         found |= rest()
     return found

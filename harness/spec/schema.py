@@ -96,7 +96,7 @@ class _FileForm(GenerateJsonSchema):
         for name, field in made.get("properties", {}).items():
             if name in texts:
                 field["description"] = " ".join(texts[name].split())
-        for parent, adapt in SHORT_FORMS.items():
+        for parent, adapt in ADAPTATIONS.items():
             if issubclass(model, parent):
                 adapt(made)
         return made
@@ -220,7 +220,7 @@ def _adapt_labels(made: Json) -> None:
     made["else"] = {"not": _require_key("share")}
 
 
-SHORT_FORMS: dict[type[BaseModel], Callable[[Json], None]] = {
+ADAPTATIONS: dict[type[BaseModel], Callable[[Json], None]] = {
     Seeds: _require_one("count", "list"),
     Guard: _require_one("above", "below"),
     Onset: _require_one("above", "below"),
@@ -233,6 +233,7 @@ SHORT_FORMS: dict[type[BaseModel], Callable[[Json], None]] = {
     Labels: _adapt_labels,
     Hypothesis: _adapt_hypothesis,
 }
+"""Record → conditions that its schema gets beyond those of its fields; records that inherit from it get them too."""
 """Model → function that adds the demands of its validators, and the short forms that the file allows."""
 
 

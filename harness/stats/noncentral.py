@@ -18,7 +18,7 @@ STEEP = 3.0  # steps of Φ narrower than a third of the spread of q need a kink 
 TABLE_STEP, TABLE_END = 2.0**-12, 8.5
 
 
-def normal_cdf(x: np.ndarray) -> np.ndarray:
+def interpolate_normal_cdf(x: np.ndarray) -> np.ndarray:
     """Return Φ(x), to 2e-9, by interpolation in a table.
 
     Its even steps are found faster than ``np.interp`` searches.
@@ -97,7 +97,7 @@ def noncentrality_limits(t: float, df: int, level: float) -> tuple[float, float]
 
     def below(noncentrality: float) -> float:
         q, w = nodes(df, [noncentrality / t] if t else [])  # more kinks would move the last digits of stored verdicts
-        return float(w @ normal_cdf(t * q - noncentrality))
+        return float(w @ interpolate_normal_cdf(t * q - noncentrality))
 
     tail = (1 - level) / 2
     reach = 10 + 2 * abs(t)

@@ -25,7 +25,7 @@ from harness.domain.normal_form import encode_normal_form
 from harness.ledger import Ledger, list_amendments, list_attempts, name_run
 from harness.ledger.amendments import list_last_amendments
 from harness.ledger.attempt_records import AttemptState
-from harness.ledger.audit import AuditReport, Kept
+from harness.ledger.audit import AuditReport, TrustedInputs
 from harness.ledger.bodies import BODIES, SeededBody
 from harness.ledger.event import Event
 from harness.ledger.registration import find_registration
@@ -350,7 +350,7 @@ class Histories(RuleBasedStateMachine):
         return Ledger(self.clones[clone] / "verdicts")
 
     def audit(self, clone: str) -> AuditReport:
-        return audit_trail(self.clones[clone] / "verdicts", Path("none"), AuditRequest(Kept()))
+        return audit_trail(self.clones[clone] / "verdicts", Path("none"), AuditRequest(TrustedInputs()))
 
     def append(self, clone: str, kind: str, body: dict[str, Any]) -> None:
         """Append an event, an hour after the one before by both clones' clock."""

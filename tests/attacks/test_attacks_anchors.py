@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import ledger
-from harness.ledger.audit import AuditReport, Kept
+from harness.ledger.audit import AuditReport, TrustedInputs
 from harness.pipeline.audit import AuditRequest, audit_trail
 from harness.pipeline.project import Settings
 from harness.pipeline.register import register_hypothesis
@@ -25,7 +25,7 @@ pytestmark = needs_ssh_keygen
 
 
 def audited(root: Path, **kept: object) -> AuditReport:
-    return audit_trail(root / "verdicts", Path("none"), AuditRequest(Kept(**kept)))  # type: ignore[arg-type]
+    return audit_trail(root / "verdicts", Path("none"), AuditRequest(TrustedInputs(**kept)))  # type: ignore[arg-type]
 
 
 def status(report: AuditReport) -> str:

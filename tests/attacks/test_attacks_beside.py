@@ -49,7 +49,7 @@ def test_two_processes_find_what_one_finds(good_project: Path) -> None:
 
 ENDED = """
 import os, signal, sys, threading, time
-from harness.ledger.audit.beside import beside
+from harness.ledger.audit.beside import run_beside
 
 def work():
     if os.getpid() != here:
@@ -57,7 +57,7 @@ def work():
     return os.getpid()
 
 here = os.getpid()
-with beside(work) as there:
+with run_beside(work) as there:
     pass
     print(there() == here)
 """
@@ -90,9 +90,9 @@ def test_a_process_with_threads_is_not_forked() -> None:
 def test_nothing_is_left_behind_by_a_block_that_fails() -> None:
     code = """
 import multiprocessing, signal
-from harness.ledger.audit.beside import beside
+from harness.ledger.audit.beside import run_beside
 try:
-    with beside(signal.pause):  # which nothing but a signal ends
+    with run_beside(signal.pause):  # which nothing but a signal ends
         raise KeyboardInterrupt
 except KeyboardInterrupt:
     print(len(multiprocessing.active_children()))
@@ -106,7 +106,7 @@ def test_the_second_process_ends_when_the_first_is_killed(tmp_path: Path) -> Non
     code = f"""
 import os, signal
 from pathlib import Path
-from harness.ledger.audit.beside import beside
+from harness.ledger.audit.beside import run_beside
 def work():
     if os.getpid() == here:
         return None
@@ -115,7 +115,7 @@ def work():
     half.rename({str(tmp_path / "child")!r})
     return b"x" * 300_000  # more than a pipe holds
 here = os.getpid()
-with beside(work):
+with run_beside(work):
     while not Path({str(tmp_path / "child")!r}).exists():
         pass
     os.kill(here, signal.SIGKILL)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.ledger import Ledger, carried
-from harness.ledger.audit import AuditFinding, AuditReport, Kept
+from harness.ledger.audit import AuditFinding, AuditReport, TrustedInputs
 from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.trails import sorts
@@ -30,7 +30,7 @@ __all__ = ["plain_git"]  # a fixture for every test here
 
 
 def checked(folder: Path) -> AuditReport:
-    return audit_trail(folder / "verdicts", folder / "hypotheses", AuditRequest(Kept()))
+    return audit_trail(folder / "verdicts", folder / "hypotheses", AuditRequest(TrustedInputs()))
 
 
 def against(report: AuditReport) -> list[AuditFinding]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.ledger import Ledger
-from harness.ledger.audit import AuditReport, Kept
+from harness.ledger.audit import AuditReport, TrustedInputs
 from harness.pipeline.audit import AuditRequest, audit_trail
 from tests.attacks.repositories import commit, git, plain_git
 from tests.attacks.sweeps import promised
@@ -26,7 +26,7 @@ __all__ = ["plain_git"]  # a fixture for every test here
 
 
 def checked(folder: Path, known_head: str | None = None) -> AuditReport:
-    asked = AuditRequest(Kept(known_head))
+    asked = AuditRequest(TrustedInputs(known_head))
     return audit_trail(folder / "verdicts", folder / "hypotheses", asked)
 
 

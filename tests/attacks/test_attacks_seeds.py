@@ -16,7 +16,7 @@ from harness import ledger
 from harness.errors import DeviationRefused
 from harness.exporters import find_exporter
 from harness.ledger import Ledger
-from harness.ledger.audit import AuditReport, Kept
+from harness.ledger.audit import AuditReport, TrustedInputs
 from harness.ledger.bodies import SeededBody
 from harness.ledger.seeding import derive_from_round
 from harness.pipeline.audit import AuditRequest, audit_trail
@@ -56,7 +56,7 @@ EDITS: dict[str, Callable[[str], str]] = {
 
 
 def report(root: Path, **kept: Any) -> AuditReport:
-    return audit_trail(root / "verdicts", Path("none"), AuditRequest(Kept(**kept)))
+    return audit_trail(root / "verdicts", Path("none"), AuditRequest(TrustedInputs(**kept)))
 
 
 def seeds_line(found: AuditReport) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import rfc8785
 
-from harness.ledger.audit import AuditReport, Evidence, Kept, Step, TrailFiles, audit
+from harness.ledger.audit import AuditReport, Evidence, Step, TrailFiles, TrustedInputs, audit
 from harness.ledger.audit.evidence import EVENTS, OBJECTS
 from harness.ledger.carried import BESIDE
 from harness.ledger.event import Event
@@ -184,7 +184,7 @@ class InMemory(TrailFiles):
 
 def offline(trail: Trail) -> list[Step]:
     """The steps that need neither git nor a second look at the disk."""
-    asked = AuditRequest(Kept(trail.known_head, trail.require_anchor))
+    asked = AuditRequest(TrustedInputs(trail.known_head, trail.require_anchor))
     return [s for s in list_steps(Path("no hypotheses"), asked) if s.number in (1, 3, 4, 5, 7)]
 
 

@@ -4,7 +4,7 @@ Every finding is listed and none ends the audit. A trail that somebody else wrot
 followed, sizes are limited, and only what the ledger names by its digest is parsed.
 """
 
-from harness.ledger.audit.anchors import Kept
+from harness.ledger.audit.anchors import TrustedInputs
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.files import TrailFiles
 from harness.ledger.audit.findings import CODES, EXIT, AuditFinding
@@ -18,11 +18,11 @@ __all__ = [
     "AuditFinding",
     "AuditReport",
     "Evidence",
-    "Kept",
     "Line",
     "Step",
     "Subject",
     "TrailFiles",
+    "TrustedInputs",
     "audit",
     "list_ledger_steps",
 ]

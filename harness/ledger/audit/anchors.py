@@ -23,7 +23,7 @@ SHORTEST_HEAD = HEAD_DIGITS
 
 
 @dataclass(frozen=True)
-class Kept:
+class TrustedInputs:
     """Heads, certificates and keys that the reader kept elsewhere and trusts."""
 
     head: str | None = None
@@ -35,7 +35,7 @@ class Kept:
     """Keys that the reader trusts, in a file as ssh-keygen(1) describes it."""
 
 
-def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
+def check(evidence: Evidence, kept: TrustedInputs) -> Iterator[AuditFinding]:
     """Tell whether the known head and every anchored one are in this ledger."""
     root = str(evidence.files.root)
     if kept.head is not None and not any(digest.startswith(kept.head) for digest in evidence.index.digests):
@@ -68,7 +68,7 @@ def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
         yield AuditFinding("nothing-kept", what, root)
 
 
-def _check_anchor(evidence: Evidence, anchor: Entry[AnchoredBody], kept: Kept) -> AuditFinding:
+def _check_anchor(evidence: Evidence, anchor: Entry[AnchoredBody], kept: TrustedInputs) -> AuditFinding:
     """Say what an anchor covers, and from when, if it was verified; else what is wrong with it."""
     body, files = anchor.body, evidence.files
     path = f"{ANCHORS}{body.head}{ENDINGS[body.kind]}"

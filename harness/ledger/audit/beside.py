@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @contextmanager
-def beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
+def run_beside(work: Callable[[], T]) -> Iterator[Callable[[], T]]:
     """Do ``work`` in a forked process while the block goes on; what the block is given waits for its result.
 
     Where there is nothing to fork with, no second core, or a thread that would not survive it, and whenever that

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from harness.beacons import Beacon
 from harness.errors import HarnessError
 from harness.ledger.anchors import ENDINGS
-from harness.ledger.audit.anchors import Kept
+from harness.ledger.audit.anchors import TrustedInputs
 from harness.ledger.audit.evidence import ANCHORS, EVENTS, Evidence
 from harness.ledger.bodies import AnchoredBody, SeededBody
 from harness.ledger.evidence import Found
@@ -35,7 +35,7 @@ class Cover(NamedTuple):
     """Remedy where it can't be checked."""
 
 
-def vouches_for(kept: Kept, key: str) -> bool:
+def vouches_for(kept: TrustedInputs, key: str) -> bool:
     """Tell whether the reader's allowed signers name the key of a witness: a word of a line that takes nothing back."""
     try:
         data = (
@@ -46,7 +46,9 @@ def vouches_for(kept: Kept, key: str) -> bool:
     return any(key in line.split() for line in data.decode(errors="replace").splitlines() if not line.startswith("#"))
 
 
-def find_cover(evidence: Evidence, fixing: str, seeded: Entry[SeededBody], beacon: Beacon, kept: Kept) -> Cover | None:
+def find_cover(
+    evidence: Evidence, fixing: str, seeded: Entry[SeededBody], beacon: Beacon, kept: TrustedInputs
+) -> Cover | None:
     """Find what covers that the event ``fixing`` was there, and shown, before a round; None: its author's word alone.
 
     A time stamp covers it if it is from before the round; a signature if it is of an event before the draw, which is
@@ -60,7 +62,7 @@ def find_cover(evidence: Evidence, fixing: str, seeded: Entry[SeededBody], beaco
     return min(found, key=lambda cover: WORTH.index(cover.worth), default=None)
 
 
-def _list_covers(evidence: Evidence, fixing: str, seeded: Entry[SeededBody], kept: Kept) -> Iterator[Cover]:
+def _list_covers(evidence: Evidence, fixing: str, seeded: Entry[SeededBody], kept: TrustedInputs) -> Iterator[Cover]:
     index = evidence.index
     for anchor in index.entries(AnchoredBody):
         body = anchor.body
@@ -87,7 +89,7 @@ def _list_covers(evidence: Evidence, fixing: str, seeded: Entry[SeededBody], kep
             yield Cover(what, worth)
 
 
-def _check_anchor(evidence: Evidence, body: AnchoredBody, kept: Kept) -> Found:
+def _check_anchor(evidence: Evidence, body: AnchoredBody, kept: TrustedInputs) -> Found:
     """Check an anchor; "wrong" if it is not here as its event names it, which step 7 reports."""
     data = evidence.read_kept(f"{ANCHORS}{body.head}{ENDINGS[body.kind]}", body.file)
     if data is None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from harness.beacons import Beacon, Registered
 from harness.domain.normal_form import encode_normal_form
 from harness.errors import HarnessError, UsageError
-from harness.ledger.audit.anchors import Kept
+from harness.ledger.audit.anchors import TrustedInputs
 from harness.ledger.audit.covers import find_cover, vouches_for
 from harness.ledger.audit.evidence import OBJECTS, Evidence
 from harness.ledger.audit.findings import AuditFinding
@@ -33,7 +33,7 @@ LARGEST_RECORD = 2**20
 """Bytes of a round's record that are read; no built-in beacon keeps more than 64 KiB."""
 
 
-def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
+def check(evidence: Evidence, kept: TrustedInputs) -> Iterator[AuditFinding]:
     """Check every draw of seeds, and say of every registration who could have chosen its seeds."""
     index = evidence.index
     for hypothesis in index.hypotheses:
@@ -57,7 +57,7 @@ def _check_form(evidence: Evidence, fixing: Entry[Fixing]) -> Iterator[AuditFind
         yield AuditFinding("beacon-otherwise", what, where, str(outline.beacon), str(body.beacon), body.hypothesis)
 
 
-def _check_draw(evidence: Evidence, seeded: Entry[SeededBody], kept: Kept) -> Iterator[AuditFinding]:
+def _check_draw(evidence: Evidence, seeded: Entry[SeededBody], kept: TrustedInputs) -> Iterator[AuditFinding]:
     """Check one draw: of which registration it is, that it was the first, its normal form, its round."""
     index, body, where = evidence.index, seeded.body, evidence.at(seeded.digest)
     registered = index.entry(body.registration)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from harness.ledger.audit import linked, looks, seeded, tuned
-from harness.ledger.audit.anchors import Kept
+from harness.ledger.audit.anchors import TrustedInputs
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.measured import check_measured, format_seeds, read_measured
@@ -19,7 +19,7 @@ from harness.wording import format_count
 PROMISE = "its seeds follow from what was registered first, and its results are of these seeds, arms and data"
 
 
-def check(evidence: Evidence, kept: Kept) -> Iterator[AuditFinding]:
+def check(evidence: Evidence, kept: TrustedInputs) -> Iterator[AuditFinding]:
     """Check the seeds and data of every run, and of the results of every judged run."""
     yield from seeded.check(evidence, kept)
     for hypothesis in evidence.index.hypotheses:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Literal
 
 from harness.ledger.audit import anchors, artefacts, attempts, canonical, fresh, history, pages, seeds
-from harness.ledger.audit.beside import beside
+from harness.ledger.audit.beside import run_beside
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.findings import AuditFinding
 from harness.ledger.audit.report import AuditReport, Line, describe_subject, group_by_hypothesis, judge
@@ -36,7 +36,7 @@ def list_ledger_steps(
     same_meaning: attempts.SameMeaning,
     describe_trials: pages.DescribeTrials,
     find_siblings: pages.FindSiblings,
-    kept: anchors.Kept,
+    kept: anchors.TrustedInputs,
 ) -> tuple[Step, ...]:
     """List the steps that need nothing but the trail and git."""
     ordered = partial(
@@ -91,7 +91,7 @@ def _collect_findings(evidence: Evidence, steps: Sequence[Step]) -> tuple[AuditF
     if len(evidence.index.events) < LARGE:
         return tuple(finding for step in steps for finding in _run_step(step, evidence))
     apart = [place for place, step in enumerate(steps) if step.apart]
-    with beside(lambda: {place: _run_step(steps[place], evidence) for place in apart}) as there:
+    with run_beside(lambda: {place: _run_step(steps[place], evidence) for place in apart}) as there:
         found = {place: _run_step(step, evidence) for place, step in enumerate(steps) if place not in apart}
         found |= there()
     return tuple(finding for place in range(len(steps)) for finding in found[place])

@@ -271,7 +271,9 @@ def test_signed_ranks_with_never_are_those_of_the_largest_ranks():
 def test_other_criteria_cannot_apply():
     hypothesis = about(TWO_ARMS, DELAY, count=8)
     made = measured(penalized=["at 10"] * 8, shallow=["at once"] * 8)
-    found = {one.criterion: one for one in inference.sensitivity(hypothesis, made, inference.list_criteria(), ())}
+    found = {
+        one.criterion: one for one in inference.judge_alternatives(hypothesis, made, inference.list_criteria(), ())
+    }
     assert found["wilcoxon"].outcome == found["as registered"].outcome == "later"
     for name in ("t", "bca", "sign_flip", "t_sequence", "welch"):
         assert found[name].outcome is None and "onsets have a median and no mean" in found[name].reason

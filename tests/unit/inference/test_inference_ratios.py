@@ -17,7 +17,7 @@ from harness.inference import Spread, power
 from harness.inference.estimands import evaluate
 from harness.inference.guards import Truth
 from harness.inference.replication import list_disagreements
-from harness.inference.sensitivity import sensitivity
+from harness.inference.sensitivity import judge_alternatives
 from harness.pipeline.power import read_spreads
 from harness.records import Hypothesis
 from harness.verdict.bands import draw_bands
@@ -181,7 +181,7 @@ def test_an_assumed_sd_of_a_ratio_is_none_of_a_difference_and_looks_work_on_its_
 def test_another_criterion_and_a_rerun_judge_the_logarithm():
     hypothesis = asked()
     names = ("sign_flip", "t_sequence")
-    found = sensitivity(hypothesis, measured(LOSSES, metric="train_loss"), names, ())
+    found = judge_alternatives(hypothesis, measured(LOSSES, metric="train_loss"), names, ())
     assert {one.criterion: one.outcome for one in found}["as registered"] == "larger"
     before, now = judged(hypothesis), judged(hypothesis, LOSSES * [2.0, 1, 1, 1])
     assert list_disagreements(before, before, 0.99) == ()

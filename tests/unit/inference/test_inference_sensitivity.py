@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from harness.inference import decide, list_criteria, sensitivity
+from harness.inference import decide, judge_alternatives, list_criteria
 from tests.unit.inference.inference_records import (
     COSINE,
     DIRECTION,
@@ -19,14 +19,14 @@ CLEAR = [0.11, 0.13, 0.09, 0.12, 0.10]
 
 def test_the_first_row_is_the_verdict():
     h, measured = direction(), cosines(CLEAR)
-    rows = sensitivity(h, measured, list_criteria(), ())
+    rows = judge_alternatives(h, measured, list_criteria(), ())
     assert rows[0].criterion == "as registered" and rows[0].alpha is None
     assert (rows[0].outcome, rows[0].p) == (decide(h, measured).outcome, decide(h, measured).p)
     assert all(row.criterion != "t" for row in rows[1:])  # that is what was registered
 
 
 def test_other_levels_give_other_outcomes():
-    rows = sensitivity(direction(), cosines(NEAR), ["t"], [0.3, 1e-9])
+    rows = judge_alternatives(direction(), cosines(NEAR), ["t"], [0.3, 1e-9])
     assert [(row.criterion, row.alpha, row.outcome) for row in rows] == [
         ("as registered", None, "inconclusive"),
         ("t", 0.3, "partial"),
@@ -36,7 +36,7 @@ def test_other_levels_give_other_outcomes():
 
 def test_guards_and_exclusions_stay():
     measured = cosines([*CLEAR[:4], None], diverged={("penalized", 4): 3})
-    assert {row.outcome for row in sensitivity(direction(), measured, ["t"], [0.2])} == {"invalid"}
+    assert {row.outcome for row in judge_alternatives(direction(), measured, ["t"], [0.2])} == {"invalid"}
 
 
 def test_looks_stay_and_divide_the_level_of_guards_too():
@@ -46,7 +46,7 @@ def test_looks_stay_and_divide_the_level_of_guards_too():
     found, smallest = [], []
     for stopping in ({"kind": "fixed"}, {"kind": "looks", "at": [3, 5]}):
         h = make_hypothesis(estimands, {"direction": ("direction", DIRECTION)}, guards=guards, stopping=stopping)
-        registered, flipped = sensitivity(h, measured, ["sign_flip"], [])
+        registered, flipped = judge_alternatives(h, measured, ["sign_flip"], [])
         assert (registered.outcome, registered.p) == (decide(h, measured).outcome, decide(h, measured).p)
         found.append((registered.outcome, registered.decisions[0].alpha))
         smallest.append(flipped.smallest_n)
@@ -56,13 +56,13 @@ def test_looks_stay_and_divide_the_level_of_guards_too():
 
 def test_only_anytime_valid_criteria_can_be_asked_under_such_a_stopping_rule():
     h = direction(stopping={"kind": "anytime", "at": [3, 5]})
-    rows = {row.criterion: row for row in sensitivity(h, cosines(CLEAR), ["sign_flip", "t_sequence"], [])}
+    rows = {row.criterion: row for row in judge_alternatives(h, cosines(CLEAR), ["sign_flip", "t_sequence"], [])}
     assert rows["t_sequence"].reason is None or "seeds" in rows["t_sequence"].reason
     assert rows["sign_flip"].reason == "direction: can't be judged at any number of seeds, as the stopping rule asks"
 
 
 def test_too_few_seeds_is_a_reason():
-    rows = sensitivity(direction(count=1), cosines([0.1]), ["t"], [0.1])
+    rows = judge_alternatives(direction(count=1), cosines([0.1]), ["t"], [0.1])
     assert [row.outcome for row in rows] == [None, None]
     assert rows[0].reason == "direction: needs 2 seeds at this level, there is 1"
 
@@ -73,7 +73,7 @@ def test_all_decisions_take_the_level():
     h = make_hypothesis(estimands, {"a": ("e", HALVES), "b": ("f", HALVES)}, combine=combine)
     x = [3.0, 3.3, 2.2, 2.0, 3.1]
     measured = make_measurements({("shallow", "train_loss"): x, ("penalized", "train_loss"): [v + 1 for v in x]})
-    rows = sensitivity(h, measured, ["t"], [1e-4])
+    rows = judge_alternatives(h, measured, ["t"], [1e-4])
     assert rows[0].outcome == "yes" and rows[1].outcome == "inconclusive"
     assert {part.alpha for part in rows[1].decisions} == {1e-4}
 
@@ -90,7 +90,7 @@ def margins_of(values, **more):
 
 def test_every_installed_criterion_decides_or_says_why_not():
     x = [31.2, 28.9, 33.5, 30.1, 29.4, 32.2, 30.9, 31.7, 29.9, 30.3]
-    rows = {row.criterion: row for row in sensitivity(margin(count=10), margins_of(x), list_criteria(), ())}
+    rows = {row.criterion: row for row in judge_alternatives(margin(count=10), margins_of(x), list_criteria(), ())}
     assert set(rows) == {"as registered", *list_criteria()} - {"t"}
     for name, row in rows.items():
         assert (row.outcome is None) is (row.reason is not None), name
@@ -102,7 +102,7 @@ def test_every_installed_criterion_decides_or_says_why_not():
 
 def test_one_arm_is_no_contrast_and_some_metrics_have_no_bounds():
     h = make_hypothesis({"e": {"metric": "train_loss", "arm": "shallow"}}, {"d": ("e", HALVES)})
-    rows = sensitivity(h, make_measurements({("shallow", "train_loss"): CLEAR}), ["welch", "bounded"], ())
+    rows = judge_alternatives(h, make_measurements({("shallow", "train_loss"): CLEAR}), ["welch", "bounded"], ())
     assert [row.reason for row in rows[1:]] == [
         "d: compares two arms, and this is about one",
         "d: needs a metric with bounds",
@@ -113,6 +113,6 @@ def test_a_guard_on_the_same_estimand_stays_what_it_was():
     guards = {"g": {"estimand": "e", "above": 0.3, "otherwise": "No."}}
     h = make_hypothesis({"e": {"metric": "train_loss", "arm": "shallow"}}, {"d": ("e", HALVES)}, guards=guards)
     measured = make_measurements({("shallow", "train_loss"): [1.0, 0.1, 0.2, 0.05, 0.5, 0.4]})
-    alternative = sensitivity(h, measured, ["median"], [])[1]
+    alternative = judge_alternatives(h, measured, ["median"], [])[1]
     assert alternative.decisions[0].estimand.name == "e_of_d"
     assert alternative.outcome == "inconclusive"  # the guard's t test is not verified, as before

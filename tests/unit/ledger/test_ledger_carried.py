@@ -19,6 +19,7 @@ WORKING = (
     "small/000000000000/work/checkpoint.bin",
     "small/000000000000/weights/0.safetensors",
     "small/replicating-000000000000/verdict.json",
+    "small/repeating-000000000000/results.json",
     "small/000000000000/.verdict.json.0a1b.tmp",
     "ledger/events/.event.0a1b.tmp",
 )

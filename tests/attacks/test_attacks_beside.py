@@ -80,7 +80,7 @@ def test_work_whose_process_ends_early_is_done_here(there: str, done_here: bool)
 
 def test_a_process_with_threads_is_not_forked() -> None:
     code = ENDED.format(there="pass").replace(
-        "with beside", "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\nwith beside"
+        "with run_beside", "threading.Thread(target=time.sleep, args=(600,), daemon=True).start()\nwith run_beside"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.stdout.strip(), ran.stderr) == ("True", "")
@@ -134,7 +134,7 @@ def test_without_a_process_to_be_had_the_work_is_done_here() -> None:
     limited = """
 import resource, multiprocessing.connection, multiprocessing.popen_fork
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
-with beside"""
-    code = ENDED.format(there="pass").replace("\nwith beside", limited)
+with run_beside"""
+    code = ENDED.format(there="pass").replace("\nwith run_beside", limited)
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.stdout.strip(), ran.stderr) == ("True", "")

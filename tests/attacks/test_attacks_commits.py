@@ -82,7 +82,8 @@ def test_code_of_a_commit_is_digested_as_a_run_digests_it(clone: Path) -> None:
     here = digest_package(clone / "harness")
     assert not held.problem and held.is_that_of(here.digest, here.kinds)
     assert not held.is_that_of("0" * 64, here.kinds) and not held.is_that_of(here.digest, {})
-    for nonsense, said in (("HEAD", "no commit"), ("--all", "no commit"), ("1" * 40, "not in the repository here")):
+    no_commit, elsewhere = "is not a commit", "not in the repository here"
+    for nonsense, said in (("HEAD", no_commit), ("--all", no_commit), ("1" * 40, elsewhere)):
         assert said in read_committed(clone, nonsense).problem
     assert "at hand" in read_committed(clone.parent, head).problem
 

@@ -141,7 +141,8 @@ def test_a_search_that_is_not_what_the_program_wrote_is_found(judged: ProgramPro
     assert find_other_readings(replace(stored, searched=searched)) == expected
     strange = first.model_copy(update={"arm": "stronger"})
     searched = stored.searched.model_copy(update={"replicas": (strange, *rest)})
-    assert find_other_readings(replace(stored, searched=searched))[0].startswith("search.json: stronger is no arm")
+    found = find_other_readings(replace(stored, searched=searched))
+    assert found[0] == "search.json: stronger is neither an arm nor a candidate of the search"
 
 
 @pytest.mark.parametrize("moment", ["in the search", "after the choice"])

@@ -192,7 +192,7 @@ def test_what_the_audit_did_not_see_is_on_no_page(copied: Project, monkeypatch: 
         yield lambda: report
 
     first: list[int] = []
-    monkeypatch.setattr(build, "beside", at_once)
+    monkeypatch.setattr(build, "run_beside", at_once)
     build.build_site(copied.root / "new", trail, copied.root / "hypotheses")
     audit, events = (copied.root / "new/audit.html").read_text(), len(trail.events())
     assert first == [events - 1]

@@ -101,9 +101,10 @@ class Images:
         import numpy as np
 
         told = []
-        test = [image.tobytes() for image in self.test_images]
-        seen = set(test).intersection(image.tobytes() for image in self.train_images)
-        if copies := sum(image in seen for image in test):
+        # By hashes first, since the bytes of all images may be more than memory holds a second time.
+        hashes = {hash(image.tobytes()) for image in self.test_images}
+        alike = {data for data in map(np.ndarray.tobytes, self.train_images) if hash(data) in hashes}
+        if copies := sum(image.tobytes() in alike for image in self.test_images):
             are = "is a copy of a training image" if copies == 1 else "are copies of training images"
             told.append(f"{copies:,} of {len(self.test_images):,} test images {are}, pixel by pixel")
         for split, labels in (("training", self.train_labels), ("test", self.test_labels)):

@@ -49,7 +49,7 @@ def read_cached(path: Path, shape: tuple[int, ...]) -> Decoded | None:
             return None
         notes = json.loads(told)
         return Decoded(images, tuple(notes["formats"]), notes["changes"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -107,8 +107,8 @@ class Model(Plugin):
 
     @property
     def is_silent_at_zero(self) -> bool:
-        """True if all states are zero where all parameters are; by default, True: φ(0) is 0 for usual activations."""
-        return True
+        """True if all states are zero where all parameters are; by default, unless ``activation`` is logistic, ½ at 0."""
+        return getattr(self, "activation", None) != "logistic"
 
     @property
     def constants(self) -> frozenset[str]:

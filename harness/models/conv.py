@@ -137,11 +137,6 @@ class Conv(ImageModel):
         """Number of layers after the first and before the head, L."""
         return len(self.layers) + len(self.dense) - 1
 
-    @property
-    def is_silent_at_zero(self) -> bool:
-        """False with logistic units, which are ½ at zero."""
-        return self.activation != "logistic"
-
     def check_image(self) -> None:
         """Raise ValueError if a window doesn't fit what it moves over."""
         size = self.image.size

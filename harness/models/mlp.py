@@ -69,11 +69,6 @@ class Mlp(Model):
         return self.layers - 1
 
     @property
-    def is_silent_at_zero(self) -> bool:
-        """False with logistic units, which are ½ at zero."""
-        return self.activation != "logistic"
-
-    @property
     def hidden(self) -> int:
         """Width d."""
         return self.width

@@ -234,7 +234,6 @@ ADAPTATIONS: dict[type[BaseModel], Callable[[Json], None]] = {
     Hypothesis: _adapt_hypothesis,
 }
 """Record → conditions that its schema gets beyond those of its fields; records that inherit from it get them too."""
-"""Model → function that adds the demands of its validators, and the short forms that the file allows."""
 
 
 def _adapt_arms(made: Json) -> None:

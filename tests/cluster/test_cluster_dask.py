@@ -106,5 +106,5 @@ def test_a_stranger_is_turned_away(tmp_path: Path, dask: Dask) -> None:
 
 def test_files_of_others_are_not_written(tmp_path: Path) -> None:
     for name in ("../outside", "/outside", "work/../../outside"):
-        with pytest.raises(LaunchFailed, match="no file of a job"):
+        with pytest.raises(LaunchFailed, match="not a file of a job"):
             write_files(tmp_path / "job-1", {name: b""})

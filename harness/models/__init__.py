@@ -107,7 +107,7 @@ class Model(Plugin):
 
     @property
     def is_silent_at_zero(self) -> bool:
-        """True if all states are zero where all parameters are; by default, unless ``activation`` is logistic, ½ at 0."""
+        """True if all states are zero where all parameters are; by default, unless ``activation`` is logistic."""
         return getattr(self, "activation", None) != "logistic"
 
     @property

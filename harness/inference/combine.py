@@ -45,18 +45,18 @@ def find_alpha_divisor(rule: Combine | None, name: str) -> int:
 
 def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
     """Return the outcome of the combination, or inconclusive; the decisions' α are already divided."""
-    parts = {decision.name: _Part(decision.alpha, _band_p(decision)) for decision in decisions}
+    parts = {decision.name: _Part(decision.alpha, _list_band_p(decision)) for decision in decisions}
     if rule.table is not None:
-        return _table(rule, parts)
+        return _combine_by_table(rule, parts)
     assert rule.holds is not None
     assert rule.outcome is not None
     assert rule.otherwise is not None
     holds = {name: frozenset(bands) for name, bands in rule.holds.items()}
     if rule.rule == "all":
-        given, p, shown = _every(parts, holds, rule.outcome, rule.otherwise)
+        given, p, shown = _combine_every(parts, holds, rule.outcome, rule.otherwise)
     else:  # no decision holds if and only if every decision lies in its other bands
         fails = {name: frozenset(parts[name].band_p) - bands for name, bands in holds.items()}
-        given, p, shown = _every(parts, fails, rule.otherwise, rule.outcome)
+        given, p, shown = _combine_every(parts, fails, rule.otherwise, rule.outcome)
     reasoning = Holding(
         rule="all" if rule.rule == "all" else "any",
         count=len(holds),
@@ -69,7 +69,7 @@ def combine(rule: Combine, decisions: tuple[BandDecision, ...]) -> Combined:
     return Combined(given, p, reasoning)
 
 
-def _band_p(decision: BandDecision) -> dict[str, float]:
+def _list_band_p(decision: BandDecision) -> dict[str, float]:
     """Return the largest p among each band's atoms.
 
     Where nothing was tested, nothing is excluded; a band wholly outside the estimand's bounds has no atom and is
@@ -82,7 +82,7 @@ def _band_p(decision: BandDecision) -> dict[str, float]:
     }
 
 
-def _every(
+def _combine_every(
     parts: Mapping[str, _Part], inside: Mapping[str, frozenset[str]], outcome: str, otherwise: str
 ) -> tuple[str, float | None, dict[str, float] | None]:
     """Decide on ``outcome`` if every decision lies in its bands of ``inside``, on ``otherwise`` if some lies outside.
@@ -111,7 +111,7 @@ def _every(
     return "inconclusive", None, None
 
 
-def _table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
+def _combine_by_table(rule: Combine, parts: Mapping[str, _Part]) -> Combined:
     """Look up every combination of bands that are alive; the outcome is the one that they agree on.
 
     Each of the m decisions that the table names is made at α/m. All their true bands are alive together with

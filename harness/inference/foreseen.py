@@ -37,7 +37,7 @@ def bound_prediction_chance(hypothesis: Hypothesis, spreads: Mapping[str, Spread
     needs = find_requirements(hypothesis)
     found = []
     for name, group in needs.bands.items():
-        chance = _at_most(hypothesis, name, group, spreads[name].value) if name in spreads else None
+        chance = _bound_chance(hypothesis, name, group, spreads[name].value) if name in spreads else None
         if chance is not None:
             found.append((chance, name))
         elif needs.one:
@@ -65,7 +65,7 @@ def find_point_prediction(hypothesis: Hypothesis) -> str | None:
     return points[0] if points and (not needs.one or len(points) == len(needs.bands)) else None
 
 
-def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float) -> float | None:
+def _bound_chance(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float) -> float | None:
     spec = hypothesis.decisions[name]
     estimand = hypothesis.estimands[spec.estimand]
     domain, atoms = estimand.test_domain, split_bands(spec.bands, estimand)
@@ -73,14 +73,14 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
     found, n = find_regions(atoms, group), hypothesis.seeds.number
     criterion = spec.criterion.over(estimand.task_count)
 
-    def best(chances: Chances) -> float:
+    def bound_over_effects(chances: Chances) -> float:
         chance = compute_chance(chances, group, sd, n)
         if chances.draws is None:
             return find_greatest(chance, found, domain)[0]
-        return _upper(find_greatest(chance, found, domain, places=PLACES)[0], chances.draws)
+        return _bound_share(find_greatest(chance, found, domain, places=PLACES)[0], chances.draws)
 
     if is_t_based(criterion) and len(looks) == 1:
-        return best(ExactT(criterion, atoms, alpha))
+        return bound_over_effects(ExactT(criterion, atoms, alpha))
     if criterion.needs_bounds:
         if n > MOST_BOUNDED:
             return None
@@ -88,25 +88,27 @@ def _at_most(hypothesis: Hypothesis, name: str, group: frozenset[str], sd: float
         outside = [atom for atom in atoms if atom.outcome not in group]
 
         def ever(effects: np.ndarray) -> np.ndarray:
-            return np.array([_ever_left(runs, outside, effect, sd, looks) for effect in effects.tolist()])
+            return np.array([_simulate_share(runs, outside, effect, sd, looks) for effect in effects.tolist()])
 
         share = find_greatest(ever, found, domain, places=PLACES)[0]
         if share < POWER:  # with barely enough seeds, the range of effects that excludes both sides is narrow
-            share = max([share, *ever(np.array([_between(runs, outside, sd, looks, place) for place in found]))])
-        return _upper(share, runs.draws)
+            share = max(
+                [share, *ever(np.array([_find_balanced_effect(runs, outside, sd, looks, place) for place in found]))]
+            )
+        return _bound_share(share, runs.draws)
     if len(looks) > 1 and len(hypothesis.decisions) == 1 and is_t_based(criterion):
-        return best(Sequential(criterion, atoms, alpha, looks))
+        return bound_over_effects(Sequential(criterion, atoms, alpha, looks))
     if len(looks) > MOST_LOOKS:
         return None
 
     def bound(effects: np.ndarray) -> np.ndarray:
-        return np.array([_passing(criterion, atoms, group, effect, sd, looks, alpha) for effect in effects])
+        return np.array([_bound_passing(criterion, atoms, group, effect, sd, looks, alpha) for effect in effects])
 
     value = find_greatest(bound, found, domain)[0]
     return None if math.isnan(value) else value
 
 
-def _between(
+def _find_balanced_effect(
     runs: Simulated, outside: Sequence[Atom], sd: float, looks: tuple[int, ...], place: tuple[float, float]
 ) -> float:
     """Find by bisection the effect in a predicted region at which atoms on both sides are rejected equally often."""
@@ -115,14 +117,16 @@ def _between(
     above = [atom for atom in outside if (end := atom.interval.lower) is not None and end >= place[1]]
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        left, right = (_ever_left(runs, side, middle, sd, looks) for side in (below, above))
+        left, right = (_simulate_share(runs, side, middle, sd, looks) for side in (below, above))
         if left == right:
             break
         low, high = (middle, high) if left < right else (low, middle)
     return (low + high) / 2
 
 
-def _ever_left(runs: Simulated, outside: Sequence[Atom], effect: float, sd: float, looks: tuple[int, ...]) -> float:
+def _simulate_share(
+    runs: Simulated, outside: Sequence[Atom], effect: float, sd: float, looks: tuple[int, ...]
+) -> float:
     """Return the fraction of runs in which all atoms outside the prediction are rejected at one of the looks."""
     left = np.ones((len(looks), runs.draws), dtype=bool)
     for atom in outside:
@@ -130,14 +134,14 @@ def _ever_left(runs: Simulated, outside: Sequence[Atom], effect: float, sd: floa
     return float(left.any(axis=0).mean())
 
 
-def _upper(share: float, draws: int) -> float:
+def _bound_share(share: float, draws: int) -> float:
     """Return the upper end of Wilson's interval (1927, doi 10.1080/01621459.1927.10502953) of a simulated fraction."""
     square = SURE**2
     half = SURE * math.sqrt(share * (1 - share) / draws + square / (4 * draws**2))
     return min(1.0, (share + square / (2 * draws) + half) / (1 + square / draws))
 
 
-def _passing(
+def _bound_passing(
     criterion: Criterion,
     atoms: tuple[Atom, ...],
     group: frozenset[str],

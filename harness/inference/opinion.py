@@ -42,11 +42,13 @@ def compute_posterior(decision: BandDecision) -> Mapping[str, float] | None:
     error = result.sd / math.sqrt(result.n)
     found = dict.fromkeys(decision.bands, 0.0)
     for atom in decision.atoms:
-        found[atom.outcome] += _between(atom.interval.lower, atom.interval.upper, result.mean, error, result.n - 1)
+        found[atom.outcome] += _compute_share_between(
+            atom.interval.lower, atom.interval.upper, result.mean, error, result.n - 1
+        )
     return found
 
 
-def _between(lower: float | None, upper: float | None, centre: float, scale: float, df: int) -> float:
+def _compute_share_between(lower: float | None, upper: float | None, centre: float, scale: float, df: int) -> float:
     """Return P(lower < centre + scale·t < upper), by the upper tail above the centre, where small numbers survive."""
     low = -math.inf if lower is None else (lower - centre) / scale
     high = math.inf if upper is None else (upper - centre) / scale

@@ -73,7 +73,9 @@ def power(
     guards = compute_guard_power(hypothesis, truths or {})
     needs = find_requirements(hypothesis)
     decisions = tuple(
-        _decision(hypothesis, name, needs, spreads[name], effects) for name in hypothesis.decisions if name in spreads
+        _compute_decision_power(hypothesis, name, needs, spreads[name], effects)
+        for name in hypothesis.decisions
+        if name in spreads
     )
     notes = [ASSUMED]
     if any(hypothesis.decisions[part.name].criterion.needs_bounds for part in decisions):
@@ -118,13 +120,13 @@ def power(
         predicted=hypothesis.prediction.outcome,
         seeds=hypothesis.seeds.number,
         decisions=decisions,
-        together=_together(needs, decisions, [guard.verified for guard in guards] if not unknown else []),
+        together=_bound_joint_chance(needs, decisions, [guard.verified for guard in guards] if not unknown else []),
         notes=tuple(notes),
         guards=guards,
     )
 
 
-def _of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
+def _choose_chances_of(hypothesis: Hypothesis, name: str) -> tuple[tuple[Atom, ...], Chances]:
     spec = hypothesis.decisions[name]
     estimand = hypothesis.estimands[spec.estimand]
     domain, atoms = estimand.test_domain, split_bands(spec.bands, estimand)
@@ -139,13 +141,13 @@ def compute_chance(chances: Chances, group: frozenset[str], sd: float, n: int) -
     return lambda effects: chances([group], effects, sd, n)[:, 0]
 
 
-def _decision(
+def _compute_decision_power(
     hypothesis: Hypothesis, name: str, needs: Requirements, spread: Spread, effects: Sequence[float]
 ) -> DecisionPower:
     spec = hypothesis.decisions[name]
     estimand = hypothesis.estimands[spec.estimand]
     scale = choose_scale(estimand)
-    atoms, chances = _of(hypothesis, name)
+    atoms, chances = _choose_chances_of(hypothesis, name)
     sds = (spread.low, spread.value, spread.high)
     registered = hypothesis.seeds.number
     looks = chances.looks if isinstance(chances, Sequential) else ()
@@ -198,11 +200,11 @@ def _decision(
         seeds_trained=tuple(chances.seeds_trained(np.array(landmarks), spread.value).round(1).tolist())
         if isinstance(chances, Sequential)
         else (),
-        **_prediction(chances, group, spread, numbers, registered, estimand, effects),
+        **_compute_prediction_power(chances, group, spread, numbers, registered, estimand, effects),
     )
 
 
-def _prediction(
+def _compute_prediction_power(
     chances: Chances,
     group: frozenset[str],
     spread: Spread,
@@ -234,7 +236,7 @@ def _prediction(
                 effect=scale.show(effect),
                 where=where,
                 chances=tuple(at(effect, sd, registered) for sd in sds),
-                seeds=tuple(_seeds_for(chances, group, effect, sd, numbers) for sd in sds),
+                seeds=tuple(_count_seeds_for(chances, group, effect, sd, numbers) for sd in sds),
             )
             for effect, where in places
         ),
@@ -247,7 +249,9 @@ def _prediction(
     }
 
 
-def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]) -> int | None:
+def _count_seeds_for(
+    chances: Chances, group: frozenset[str], effect: float, sd: float, numbers: Sequence[int]
+) -> int | None:
     """Return the smallest number of seeds with a probability of 80%: of ``numbers`` or looks if it is simulated."""
 
     def enough(n: int) -> bool:
@@ -267,7 +271,7 @@ def _seeds_for(chances: Chances, group: frozenset[str], effect: float, sd: float
     return high
 
 
-def _together(
+def _bound_joint_chance(
     needs: Requirements, decisions: Sequence[DecisionPower], guards: Sequence[float]
 ) -> tuple[float, float] | None:
     """Bound the joint probability, however decisions and guards depend on one another (Boole and Bonferroni)."""

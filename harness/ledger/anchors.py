@@ -56,9 +56,9 @@ def stamp(ledger: Ledger, url: str) -> tuple[Entry[AnchoredBody], ...]:
         HarnessError: the authority did not answer, or not with a stamp of this head.
         StorageFailed, Tampered: as ``Ledger.append``.
     """
-    heads = _heads(ledger)
+    heads = _list_heads(ledger)
     replies = {head: request_stamp(url, read_event_bytes(ledger, head)) for head in heads}
-    return tuple(_anchor(ledger, head, "tsa", reply, url) for head, reply in replies.items())
+    return tuple(_record_anchor(ledger, head, "tsa", reply, url) for head, reply in replies.items())
 
 
 def sign(ledger: Ledger, key: Path) -> tuple[Entry[AnchoredBody], ...]:
@@ -69,9 +69,9 @@ def sign(ledger: Ledger, key: Path) -> tuple[Entry[AnchoredBody], ...]:
         HarnessError: ssh-keygen refused.
         StorageFailed, Tampered: as ``Ledger.append``.
     """
-    heads, by = _heads(ledger), read_fingerprint(key)
+    heads, by = _list_heads(ledger), read_fingerprint(key)
     made = {head: make_signature(key, read_event_bytes(ledger, head)) for head in heads}
-    return tuple(_anchor(ledger, head, "ssh", data, by) for head, data in made.items())
+    return tuple(_record_anchor(ledger, head, "ssh", data, by) for head, data in made.items())
 
 
 def verify_anchors(
@@ -90,7 +90,7 @@ def verify_anchors(
     found = []
     for entry in index.entries(AnchoredBody):
         body = entry.body
-        check = _checked(ledger, body, index.digests, roots, allowed_signers)
+        check = _check_answer(ledger, body, index.digests, roots, allowed_signers)
         found.append(
             AnchorCheck(
                 event=entry.digest,
@@ -126,7 +126,7 @@ def check_time(found: Found, body: AnchoredBody) -> Found:
     return Found("wrong", f"it is of {found.time}, and its event says {body.time}", found.time)
 
 
-def _checked(
+def _check_answer(
     ledger: Ledger, body: AnchoredBody, known: Container[str], roots: Path | None, allowed_signers: Path | None
 ) -> Found:
     path = find_anchor(ledger, body.head, body.kind)
@@ -145,7 +145,7 @@ def _checked(
     return check_signature(data, read_event_bytes(ledger, body.head), body.by, allowed_signers)
 
 
-def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes, by: str) -> Entry[AnchoredBody]:
+def _record_anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes, by: str) -> Entry[AnchoredBody]:
     path = find_anchor(ledger, head, kind)
     publish(path, data)
     # A process that was killed before it appended the event left a file here: it stays, and is as good.
@@ -155,7 +155,7 @@ def _anchor(ledger: Ledger, head: str, kind: Literal["tsa", "ssh"], data: bytes,
     return Entry(ledger.record(body), body)
 
 
-def _heads(ledger: Ledger) -> tuple[str, ...]:
+def _list_heads(ledger: Ledger) -> tuple[str, ...]:
     heads = ledger.heads()
     if not heads:
         remedy = "register or run a hypothesis first, or name the trail's folder with --verdicts"

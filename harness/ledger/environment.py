@@ -78,7 +78,7 @@ def describe_environment(root: Path, behind: Iterable[str] = ()) -> Environment:
     ``behind``: other people's modules that the run will use, loaded or not (``pins.find_modules_behind``).
     """
     where = find_repository(root)
-    difference = None if where.commit is None else _difference(root)
+    difference = None if where.commit is None else _read_difference(root)
     code = digest_package()
     return Environment(
         harness=harness.__version__,
@@ -89,7 +89,7 @@ def describe_environment(root: Path, behind: Iterable[str] = ()) -> Environment:
         of_commit=None if where.commit is None else _compare(read_committed(root, where.commit), code),
         dirty=None if difference is None else difference != b"",
         dirty_digest=hashlib.sha256(difference).hexdigest() if difference else None,
-        packages={name: found for name in PACKAGES if (found := _version(name)) is not None},
+        packages={name: found for name in PACKAGES if (found := _find_version(name)) is not None},
         foreign=describe_packages({*list_modules(), *behind}),
         python=platform.python_version(),
         platform=f"{platform.system()} {platform.machine()}",
@@ -100,7 +100,7 @@ def _compare(held: CommittedCode, code: Code) -> bool | None:
     return None if held.problem else held.is_that_of(code.digest, code.kinds)
 
 
-def _difference(root: Path) -> bytes | None:
+def _read_difference(root: Path) -> bytes | None:
     """Return what the repository's files differ in, new ones by name and digest, whatever the user's diff settings."""
     settings = ("diff.noprefix=false", "diff.mnemonicPrefix=false", "diff.algorithm=myers", "diff.context=3")
     options = ("--binary", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
@@ -129,7 +129,7 @@ def _digest_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _version(package: str) -> str | None:
+def _find_version(package: str) -> str | None:
     try:
         return version(package)
     except PackageNotFoundError:

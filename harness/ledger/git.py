@@ -76,7 +76,7 @@ def ask(folder: Path, *arguments: str, given: bytes = b"") -> Answer:
             capture_output=True,
             timeout=SECONDS,
             check=False,
-            env=_environment(os.environ),
+            env=_make_environment(os.environ),
         )
     except subprocess.TimeoutExpired:
         return Answer(None, "git says no", f"no answer within {SECONDS:g} seconds")
@@ -86,7 +86,7 @@ def ask(folder: Path, *arguments: str, given: bytes = b"") -> Answer:
         return Answer(None, "git says no", error.strerror or str(error))
     if done.returncode == 0:
         return Answer(done.stdout, "answers")
-    return _refused(done.stderr.decode(errors="replace"))
+    return _read_refusal(done.stderr.decode(errors="replace"))
 
 
 def find_nearest(folder: Path) -> Path:
@@ -110,7 +110,7 @@ def find_repository(folder: Path, project: Path | None = None) -> Repository:
                 inside = os.fsdecode(top).removesuffix("\n")
                 problem = f"{folder} is outside the project's repository, {inside}"
                 return Repository("outside the repository", problem=problem, remedy=REMEDIES["outside the repository"])
-        return Repository(state, problem=_problem(state, folder, where.said), remedy=_remedy(where))
+        return Repository(state, problem=_describe_problem(state, folder, where.said), remedy=_suggest_remedy(where))
     top_line, prefix = _split(there, os.fsdecode(where.out))
     missing = folder.resolve().relative_to(there.resolve()) if folder.resolve() != there.resolve() else Path()
     prefix += "" if missing == Path() else f"{missing.as_posix()}/"
@@ -119,8 +119,10 @@ def find_repository(folder: Path, project: Path | None = None) -> Repository:
         unborn = head.state == "git says no" and not head.said  # git is quiet about it
         state = "no commit yet" if unborn else head.state
         inside = f"git -C {quote(top_line)}"
-        remedy = f"commit what is here: {inside} add . && {inside} commit" if unborn else _remedy(head)
-        return Repository(state, Path(top_line), prefix, problem=_problem(state, folder, head.said), remedy=remedy)
+        remedy = f"commit what is here: {inside} add . && {inside} commit" if unborn else _suggest_remedy(head)
+        return Repository(
+            state, Path(top_line), prefix, problem=_describe_problem(state, folder, head.said), remedy=remedy
+        )
     return Repository("answers", Path(top_line), prefix, head.out.decode().strip())
 
 
@@ -149,14 +151,14 @@ def _split(folder: Path, shown: str) -> tuple[str, str]:
     return top, prefix
 
 
-def _environment(inherited: Mapping[str, str]) -> dict[str, str]:
+def _make_environment(inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a git command: nothing redirects it, and it can't fetch what a partial clone lacks."""
     own = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
     own["GIT_GRAFT_FILE"] = os.devnull  # .git/info/grafts gives commits other parents, and so hides some
     return {name: value for name, value in inherited.items() if name not in REDIRECTING} | own
 
 
-def _refused(stderr: str) -> Answer:
+def _read_refusal(stderr: str) -> Answer:
     lines = [line for line in stderr.splitlines() if line.strip() and not line.startswith("hint:")]
     said = next((line for line in lines if line.startswith(("fatal: ", "error: "))), lines[0] if lines else "")
     said = said.removeprefix("fatal: ").removeprefix("error: ").strip()
@@ -167,7 +169,7 @@ def _refused(stderr: str) -> Answer:
     return Answer(None, "git says no", said)
 
 
-def _problem(state: State, folder: Path, said: str) -> str:
+def _describe_problem(state: State, folder: Path, said: str) -> str:
     return {
         "no git": "there is no git on this machine",
         "no repository": f"{folder} is in no git repository",
@@ -176,7 +178,7 @@ def _problem(state: State, folder: Path, said: str) -> str:
     }.get(state, f"git says no: {said or 'it failed and gave no reason'}")
 
 
-def _remedy(answer: Answer) -> str:
+def _suggest_remedy(answer: Answer) -> str:
     if "dubious ownership" in answer.said:
         return "give the command as the user who owns the repository, or in a clone of your own"
     return REMEDIES[answer.state]

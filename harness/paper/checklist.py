@@ -35,7 +35,7 @@ def answer_checklist(studies: Sequence[Study]) -> list[Answer]:
     return found
 
 
-def _reproduce(studies: Sequence[Study]) -> tuple[str, str]:
+def _answer_reproducibility(studies: Sequence[Study]) -> tuple[str, str]:
     runs = join_words([code(f"harness replicate {study.run.name}") for study in studies])
     answer, programs = _ask_of_programs(studies)
     return answer, (
@@ -46,7 +46,7 @@ def _reproduce(studies: Sequence[Study]) -> tuple[str, str]:
     )
 
 
-def _open_code(studies: Sequence[Study]) -> tuple[str, str]:
+def _answer_open_code(studies: Sequence[Study]) -> tuple[str, str]:
     versions = dict.fromkeys(study.provenance.harness for study in studies)
     trees = [_tell_tree(study) for study in studies]
     data = {name: record for study in studies for name, record in study.measurements.data.items()}
@@ -63,7 +63,7 @@ def _tell_tree(study: Study) -> str:
     return f"at {f'commit {code(commit[:12])}' if commit else 'no commit'} for {study.short} ({study.tree})"
 
 
-def _settings(studies: Sequence[Study]) -> tuple[str, str]:
+def _answer_settings(studies: Sequence[Study]) -> tuple[str, str]:
     tuned = [study.short for study in studies if study.form.tuning is not None]
     chosen = (
         f"How the settings of {join_words(tuned)} were chosen was registered, and every candidate is in the trail."
@@ -83,7 +83,7 @@ def _ask_of_programs(studies: Sequence[Study]) -> tuple[str, str]:
     return AUTHOR, f"{told}what it trains, on what data and with what settings is for the author to say. "
 
 
-def _significance(studies: Sequence[Study]) -> tuple[str, str]:
+def _answer_significance(studies: Sequence[Study]) -> tuple[str, str]:
     told = []
     for study in studies:
         tests = dict.fromkeys(spec.criterion.name for spec in study.form.decisions.values())
@@ -104,7 +104,7 @@ def _significance(studies: Sequence[Study]) -> tuple[str, str]:
     )
 
 
-def _compute(studies: Sequence[Study]) -> tuple[str, str]:
+def _answer_compute(studies: Sequence[Study]) -> tuple[str, str]:
     told = []
     for study in studies:
         seconds = study.provenance.durations.get("training")
@@ -116,7 +116,7 @@ def _compute(studies: Sequence[Study]) -> tuple[str, str]:
     return "Yes", f"{'; '.join(told)}. What was computed outside this ledger is for the author to add."
 
 
-def _limits(studies: Sequence[Study]) -> tuple[str, str]:
+def _answer_limits(studies: Sequence[Study]) -> tuple[str, str]:
     told = dict.fromkeys(spec.criterion.assumes for study in studies for spec in study.form.decisions.values())
     return AUTHOR, (
         f"The tests assume that {'; and that '.join(map(foreign, told))}. What the trail does not prove is "
@@ -125,7 +125,7 @@ def _limits(studies: Sequence[Study]) -> tuple[str, str]:
     )
 
 
-def _claims(studies: Sequence[Study]) -> tuple[str, str]:
+def _answer_claims(studies: Sequence[Study]) -> tuple[str, str]:
     told = [f"{study.short} came out {study.decision.outcome}" for study in studies]
     return (
         AUTHOR,
@@ -135,19 +135,20 @@ def _claims(studies: Sequence[Study]) -> tuple[str, str]:
 
 Write = str | Callable[[Sequence[Study]], tuple[str, str]]
 QUESTIONS: tuple[tuple[str, str, Write], ...] = (
-    ("Claims", "Do the main claims in abstract and introduction reflect the paper's contributions and scope?", _claims),
-    ("Limitations", "Does the paper discuss the limitations of the work?", _limits),
+    ("Claims", "Do the main claims in abstract and introduction reflect the paper's contributions and scope?",
+     _answer_claims),
+    ("Limitations", "Does the paper discuss the limitations of the work?", _answer_limits),
     ("Theory assumptions and proofs", "Are all assumptions and a complete proof given for each theoretical result?",
      "The trail holds experiments only."),
     ("Experimental result reproducibility", "Does the paper disclose all that is needed to reproduce the main results?",
-     _reproduce),
+     _answer_reproducibility),
     ("Open access to data and code", "Does the paper provide open access to data and code, with instructions?",
-     _open_code),
-    ("Experimental setting and details", "Does the paper specify all training and test details?", _settings),
+     _answer_open_code),
+    ("Experimental setting and details", "Does the paper specify all training and test details?", _answer_settings),
     ("Experiment statistical significance", "Does the paper report error bars, or the statistical significance?",
-     _significance),
+     _answer_significance),
     ("Experiments compute resources", "Does the paper say what computer resources are needed for each experiment?",
-     _compute),
+     _answer_compute),
     ("Code of ethics", "Does the research conform with the NeurIPS Code of Ethics?", "The trail says nothing of this."),
     ("Broader impacts", "Does the paper discuss positive and negative societal impacts?",
      "The trail says nothing of this."),

@@ -198,7 +198,7 @@ def list_moves(trail: Ledger, outlines: Outlines | None = None) -> tuple[Move, .
     index, outlines = trail.index(), Outlines(trail) if outlines is None else outlines
 
     @cache
-    def registered_claims(digest: str) -> Claims:
+    def read_registered_claims(digest: str) -> Claims:
         return spec.parse_claims(trail.read_object(digest))
 
     found: dict[str, Move] = {}
@@ -216,7 +216,7 @@ def list_moves(trail: Ledger, outlines: Outlines | None = None) -> tuple[Move, .
             outcome=verdict.body.outcome,
             deviated=bool(ledger.keep_meaningful(run.body.deviations)),
             implication=implication,
-            claims=registered_claims(registration.claims),
+            claims=read_registered_claims(registration.claims),
             earlier=frozenset(move.verdict for move in earlier if index.before(move.verdict, verdict.digest)),
         )
     return tuple(found.values())

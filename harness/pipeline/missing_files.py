@@ -119,7 +119,7 @@ def find_missing(paths: Sequence[Path], projects: Projects, report: spec.FolderR
         root, key, fixed = projects.find(path).root, projects.key(path), projects.fixed(path)
         whole = os.path.realpath(path) == os.path.realpath(root / HYPOTHESES)
         for name, events in fixed.items():
-            if (key, name) in seen or (not whole and not _alone(path, name)):
+            if (key, name) in seen or (not whole and not _is_alone(path, name)):
                 continue
             ruined = unread.get((key, name)) or unread.get((key, name.replace("-", "_")))
             found[key, name] = MissingFile(
@@ -135,18 +135,18 @@ def find_missing(paths: Sequence[Path], projects: Projects, report: spec.FolderR
     return tuple(found.values())
 
 
-def _alone(path: Path, name: str) -> bool:
+def _is_alone(path: Path, name: str) -> bool:
     """Tell whether a single file is named as a hypothesis's is, says no id, and no other file beside it has the id."""
-    if path.stem not in (name, name.replace("-", "_")) or path.suffix != ".yaml" or _id_in(path) is not None:
+    if path.stem not in (name, name.replace("-", "_")) or path.suffix != ".yaml" or _read_id(path) is not None:
         return False
     try:
         beside = spec.list_folder(path.parent).files
     except UsageError:
         return True
-    return all(_id_in(file) != name for file in beside)
+    return all(_read_id(file) != name for file in beside)
 
 
-def _id_in(file: Path) -> str | None:
+def _read_id(file: Path) -> str | None:
     try:
         return spec.read_id(spec.read_bytes(file))
     except UsageError:

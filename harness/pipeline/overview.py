@@ -99,7 +99,7 @@ def _write_note(seen: spec.Seen) -> str | None:
     return "file has errors" if seen.loaded is None else None
 
 
-def _registered_title(fixed: Sequence[Entry[Fixing]]) -> str | None:
+def _find_registered_title(fixed: Sequence[Entry[Fixing]]) -> str | None:
     """Return the title that a registration gave; None if there is none."""
     titles = (entry.body.title for entry in fixed if isinstance(entry.body, RegisteredBody))
     return next(titles, None)
@@ -117,7 +117,7 @@ def _describe(
         form = read_form(trail, fixed)
     return Standing(
         hypothesis=name,
-        title=form.title if form is not None else _registered_title(fixed),
+        title=form.title if form is not None else _find_registered_title(fixed),
         predicted=form.prediction.outcome if form is not None else None,
         path=path,
         registered=fixed[0].claimed_time if fixed else None,

@@ -69,7 +69,7 @@ def compute_power(file: Path, trail: Ledger, assumed: Assumed, effects: Sequence
     for name in hypothesis.decisions:
         onset = hypothesis.estimands[hypothesis.decisions[name].estimand].onset
         if onset is None and (sd := assumed.given.get(name, assumed.given.get(""))) is not None:
-            spreads[name] = _around(sd, "given by --sd")
+            spreads[name] = _surround(sd, "given by --sd")
     if not spreads:
         raise UsageError(
             "no standard deviation between seeds is known",
@@ -110,7 +110,7 @@ def read_spreads(hypothesis: Hypothesis) -> dict[str, Spread]:
     if hypothesis.seeds.sd is None or not about:
         return {}
     first = next(iter(about.values()))
-    spread = _around(hypothesis.seeds.sd, "assumed in the file (seeds.sd)")
+    spread = _surround(hypothesis.seeds.sd, "assumed in the file (seeds.sd)")
     return {name: spread for name, estimand in about.items() if _list_scales(estimand) == _list_scales(first)}
 
 
@@ -122,7 +122,7 @@ def _list_scales(estimand: Estimand) -> tuple[object, ...]:
     return metrics, estimand.unit, estimand.transform, *taken, estimand.ratio is not None, sizes
 
 
-def _around(sd: float, source: str) -> Spread:
+def _surround(sd: float, source: str) -> Spread:
     return Spread(SMALLER * sd, sd, LARGER * sd, f"{source}; also two thirds of it and half as much again")
 
 

@@ -324,16 +324,16 @@ def record_tuned(
 
 
 def record_look(
-    trail: Ledger, attempt: OpenAttempt, *, seeds: int, outcome: str | None, p: float | None, results: Measurements
+    trail: Ledger, attempt: OpenAttempt, *, seeds: int, outcome: str | None, p: float | None, results: bytes
 ) -> None:
     """Enter a look, unless a start of this attempt that was killed did.
 
-    ``outcome`` is None where the run goes on; ``results`` are those that were judged.
+    ``outcome`` is None where the run goes on; ``results`` are the content of results.json that was judged.
 
     Raises:
         HarnessError: the look was entered before and came out otherwise.
     """
-    digest = hashlib.sha256(results.to_json().encode()).hexdigest()
+    digest = hashlib.sha256(results).hexdigest()
     wanted = LookBody(run=attempt.run.digest, seeds=seeds, outcome=outcome, p=p, results=digest)
     for before in list_looks(trail, attempt.run.digest):
         if before.seeds == wanted.seeds:

@@ -75,7 +75,7 @@ def train_and_judge(
                 seeds=seeds,
                 outcome=None if going_on else decision.outcome,
                 p=decision.looks[-1].p,
-                results=measurements,
+                results=written,
             )
             p = "" if decision.p is None else f" ({format_p_equals(decision.p)})"
             said = f"nothing decided{p}, going on to {looks[number]}" if going_on else f"{decision.outcome}{p}"

@@ -6,6 +6,7 @@ import base64
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ from tests.ssh import needs_ssh_keygen
 pytestmark = needs_ssh_keygen
 
 
-def audited(root: Path, **kept: object) -> AuditReport:
-    return audit_trail(root / "verdicts", Path("none"), AuditRequest(TrustedInputs(**kept)))  # type: ignore[arg-type]
+def audited(root: Path, **kept: Any) -> AuditReport:
+    return audit_trail(root / "verdicts", Path("none"), AuditRequest(TrustedInputs(**kept)))
 
 
 def status(report: AuditReport) -> str:

@@ -13,7 +13,8 @@ from harness.ledger import Event, Ledger, OpenAttempt, StartedRun, list_looks, r
 from harness.ledger.bodies import RunStartedBody
 from harness.records import Measurements
 
-RESULTS = Measurements(hypothesis="small", registration="r", seeds=(1, 2), epochs={}, data={}, replicas=())
+MEASURED = Measurements(hypothesis="small", registration="r", seeds=(1, 2), epochs={}, data={}, replicas=())
+RESULTS = MEASURED.to_json().encode()
 
 
 @pytest.fixture
@@ -32,12 +33,13 @@ def test_a_look_is_entered_once_and_read_back(ledger: Ledger, attempt: OpenAttem
     enter(seeds=4, outcome="yes", p=1.0)
     found = list_looks(ledger, attempt.run.digest)
     assert [(look.seeds, look.outcome, look.p) for look in found] == [(2, None, 0.25), (4, "yes", 1.0)]
-    assert found[0].results == hashlib.sha256(RESULTS.to_json().encode()).hexdigest()
+    assert found[0].results == hashlib.sha256(RESULTS).hexdigest()
     assert len(ledger.events()) == 2 and list_looks(ledger, "0" * 64) == ()
 
 
 @pytest.mark.parametrize(
-    "change", [{"outcome": "no"}, {"p": 0.02}, {"results": RESULTS.model_copy(update={"seeds": (1, 3)})}]
+    "change",
+    [{"outcome": "no"}, {"p": 0.02}, {"results": MEASURED.model_copy(update={"seeds": (1, 3)}).to_json().encode()}],
 )
 def test_a_look_that_comes_out_otherwise_is_refused(
     ledger: Ledger, attempt: OpenAttempt, change: dict[str, Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from harness.batched.specs import TensorSpec
-from harness.losses import Loss
 from harness.models import Model
 from harness.models.residual_mlp import ResidualMlp
 from harness.penalties.residual_branch import ResidualBranch
@@ -71,17 +70,8 @@ class FedBack(Bp):
     def feedback(self, model: Model, features: int, classes: int) -> tuple[TensorSpec, ...]:
         return Dfa(name="dfa").feedback(model, features, classes)
 
-    def objective(
-        self,
-        model: Model,
-        p: Mapping[str, Tensor],
-        feedback: Mapping[str, Tensor],
-        x: Tensor,
-        y: Tensor,
-        penalty: Callable[..., Tensor] | None,
-        loss: Loss,
-    ) -> Objective:
-        return Dfa(name="dfa").objective(model, p, feedback, x, y, penalty, loss)
+    def objective(self, *given: Any, **named: Any) -> Objective:
+        return Dfa(name="dfa").objective(*given, **named)
 
 
 class Steeper(ResidualBranch):

@@ -33,6 +33,11 @@ class Diagnostics:
         self.finite = np.ones(self._total, dtype=bool)
         """True where a replica's logits were finite at the last evaluation."""
 
+    def warm_up(self) -> None:
+        """Queue measurements of some replicas that nobody reads, as the first ones wait for libraries to be loaded."""
+        prepare(self.program, self.metrics)
+        measure(self.program, self.metrics, chunks=1)
+
     def evaluate(self) -> dict[str, Values]:
         """Measure all metrics as the function ``evaluate`` does, and record which replicas are ``finite``."""
         values = self._evaluate()

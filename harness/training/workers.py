@@ -87,7 +87,7 @@ def start_worker(run: Run, train_one: Callable[[Cohort, Run], None], number: int
         Interrupted: the operating system granted no process.
     """
     held = None if run.lock is None else Descriptor(run.lock)
-    detached = replace(run, report=_ignore, stop=_never_stop, lock=None)
+    detached = replace(run, report=_ignore, stop=_never_stop, lock=None, beside=iter(()))
     try:
         context = start_server()
         line, worker_end = context.Pipe()

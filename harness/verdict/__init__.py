@@ -3,7 +3,7 @@
 from harness.domain.templates import VERSION, default_templates
 from harness.verdict import power
 from harness.verdict.assemble import Form, draw, list_drawings, render
-from harness.verdict.canvas import try_drawing
+from harness.verdict.canvas import load_in_parts, try_drawing
 from harness.verdict.explored import suppose, write_report
 from harness.verdict.worded import word_decision
 
@@ -14,6 +14,7 @@ __all__ = [
     "describe_unknown",
     "draw",
     "list_drawings",
+    "load_in_parts",
     "power",
     "render",
     "suppose",

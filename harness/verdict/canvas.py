@@ -7,7 +7,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -181,6 +181,18 @@ def try_drawing() -> None:
         figure.text(0.5, 0.5, "a figure")
 
     draw_svg(0.5, write, pilot=False)
+
+
+def load_in_parts() -> Iterator[None]:
+    """Load whatever figures are drawn with, a part at each step; what fails is told when a figure is drawn."""
+    with suppress(Exception):
+        _prepare()
+        yield
+        import matplotlib.figure
+        import matplotlib.style  # noqa: F401
+
+        yield
+        try_drawing()
 
 
 @cache

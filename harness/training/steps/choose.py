@@ -11,6 +11,7 @@ from harness.training.steps.autograd import AutogradStep, SeparateStorage
 from harness.training.steps.explicit import ExplicitStep
 from harness.training.steps.explicit_storage import StackedStorage
 from harness.training.steps.interface import StepKind, Storage, TrainingStep
+from harness.training.steps.kernels.launcher import begin_loading
 from harness.training.steps.kernels.layout import FlatStorage
 from harness.training.steps.kernels.step import KernelsStep
 from harness.training.steps.state import TrainingState, allocate_state
@@ -20,6 +21,12 @@ from harness.training.steps.supports import fits_explicit, fits_kernels
 def takes_kernels(device: Device) -> Callable[[Cohort], bool]:
     """Return the predicate that tells whether this device trains a cohort with the package's own kernels."""
     return lambda cohort: device.kernels and fits_kernels(cohort)
+
+
+def begin_kernels(device: Device) -> None:
+    """Begin to load what compiles the package's own kernels, on a device that takes them, while data are read."""
+    if device.kernels:
+        begin_loading(device.torch)
 
 
 def choose_step_kind(cohort: Cohort, device: Device, steps: int) -> StepKind:

@@ -266,6 +266,14 @@ def test_progress_counts_to_the_end(tmp_path: Path) -> None:
     assert seen[-1].steps_done == seen[-1].steps_total
 
 
+@pytest.mark.parametrize("device", DEVICES)
+def test_other_work_is_done_while_a_card_computes(device: str, tmp_path: Path) -> None:
+    """A part of it per epoch, but for the first, in which a card's libraries are loaded; a processor has no time."""
+    done: list[int] = []
+    results(two_cohorts(), tmp_path, device, beside=(done.append(part) for part in range(3)))
+    assert done == ([0, 1, 2] if device == "cuda" else [])
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("megabytes", [700, 1000, 1300])
 def test_out_of_memory_splits_the_cohort_and_goes_on(megabytes: int, tmp_path: Path) -> None:

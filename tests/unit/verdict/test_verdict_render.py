@@ -105,8 +105,10 @@ def test_same_inputs_same_bytes(decided: dict[str, bytes]) -> None:
 def test_same_bytes_in_another_process_with_another_matplotlibrc(decided: dict[str, bytes], tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("lines.linewidth: 9\nfont.size: 30\nsvg.fonttype: none\n")
     program = (
-        "import hashlib, json, verdict_samples as s\n"
-        "from harness.verdict import render\n"
+        "import hashlib, json, sys, verdict_samples as s\n"
+        "from harness.verdict import load_in_parts, render\n"
+        "parts = [len(sys.modules) for _ in load_in_parts()]\n"  # as a run does that trains on a card
+        "assert 'matplotlib.figure' in sys.modules and parts == sorted(set(parts)) and len(parts) > 1\n"
         "print(json.dumps({k: hashlib.sha256(v).hexdigest() for k, v in render(*s.decided()).items()}))"
     )
     environment = {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Thread
 from typing import Any
 
 import torch
@@ -42,6 +44,23 @@ class Launcher:
             finished = [kernel.result() if isinstance(kernel, FutureKernel) else kernel for kernel in self._compiled]
             self._compiled = None
             list(pool.map(make_launcher, {id(kernel): kernel for kernel in finished}.values()))
+
+
+def begin_loading(device: torch.device) -> None:
+    """Begin to load Triton in a thread: its modules, its driver, and the digest of its files that names its cache.
+
+    That takes three quarters of a second, much of it outside Python's lock. What fails is told by a cohort's kernels.
+    """
+
+    def load() -> None:
+        with suppress(Exception):
+            give_working_folder("TRITON_CACHE_DIR", "triton")
+            torch.cuda.set_device(device)
+            from harness.training.steps.kernels.triton.common import do_nothing
+
+            do_nothing.warmup(torch.int32, grid=(1,))
+
+    Thread(target=load, daemon=True).start()
 
 
 def make_launcher(kernel: Any) -> None:

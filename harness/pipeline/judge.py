@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from harness import claims, verdict
 from harness.records import Consequences, Decision, Measurements, Provenance, Registered
+
+if TYPE_CHECKING:
+    from harness.datasets import Images
+
+
+def prepare_verdict(images: Mapping[str, Images]) -> Iterator[None]:
+    """Do what a verdict will need whatever it says, a part at each step: load matplotlib, and look through the data."""
+    yield from verdict.load_in_parts()
+    for data in images.values():
+        _ = data.notes
+        yield
 
 
 def render_verdict(

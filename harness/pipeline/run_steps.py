@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
-from harness import ledger, plan, spec, verdict
+from harness import ledger, plan, spec
 from harness.domain.selection import describe_used
 from harness.errors import CompilerFailed, DeviationRefused, HarnessError, Interrupted, UsageError
 from harness.ledger import Ledger, Pins, Registration
@@ -343,6 +343,7 @@ def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: S
         Interrupted, StorageFailed, HarnessError: as ``train``.
     """
     from harness import training
+    from harness.pipeline.judge import prepare_verdict
 
     reporter = session.reporter
     try:
@@ -354,7 +355,7 @@ def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: S
             report=reporter.progress,
             stop=reporter.stop,
             weights=equipment.sources.paths,
-            beside=_prepare_verdict(equipment.images),
+            beside=prepare_verdict(equipment.images),
             elsewhere=equipment.spread_out(folder, session),
         )
         return training.train(planned, run)
@@ -364,14 +365,6 @@ def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: S
         # The signal went to the whole group, and with it to a compiler or whoever else was at work for this run.
         said = f"stopped amid a step that then failed: {type(error).__name__}: {error}"
         raise Interrupted(said, remedy="give the same command again: it goes on") from error
-
-
-def _prepare_verdict(images: Mapping[str, Images]) -> Iterator[None]:
-    """Do what the verdict will need whatever comes out, a part at each step."""
-    yield from verdict.load_in_parts()
-    for data in images.values():
-        _ = data.notes
-        yield
 
 
 def collect_measurements(

@@ -25,7 +25,7 @@ from harness.pipeline.code_proofs import add_proofs, add_proofs_since_first, des
 from harness.pipeline.data_sets import list_data_deviations
 from harness.pipeline.draw import describe_draw, find_or_draw, refuse_idle_round
 from harness.pipeline.fixing import Fixed, fix_meaning
-from harness.pipeline.judge import render_first_verdict
+from harness.pipeline.judge import prepare_verdict, render_first_verdict
 from harness.pipeline.prior_data import list_known
 from harness.pipeline.program import RAW, Linked, write_raw
 from harness.pipeline.run_files import read_registered, read_templates, save_files
@@ -133,7 +133,9 @@ def start_run(prepared: Prepared) -> Started:
 def finish_run(started: Started) -> Report:
     """Train and judge a started attempt, and enter its verdict."""
     with tell_progress(started.prepared.session, started.attempt.folder) as session:
-        return _finish_run(started, session)
+        parts = prepare_verdict(started.prepared.equipment.images)
+        reporter = replace(session.reporter, idle=lambda: next(parts, None))
+        return _finish_run(started, replace(session, reporter=reporter))
 
 
 def _finish_run(started: Started, session: Session) -> Report:

@@ -343,7 +343,6 @@ def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: S
         Interrupted, StorageFailed, HarnessError: as ``train``.
     """
     from harness import training
-    from harness.pipeline.judge import prepare_verdict
 
     reporter = session.reporter
     try:
@@ -355,7 +354,7 @@ def train_built_in(planned: Plan, equipment: Equipment, folder: Path, session: S
             report=reporter.progress,
             stop=reporter.stop,
             weights=equipment.sources.paths,
-            beside=prepare_verdict(equipment.images),
+            idle=reporter.idle,
             elsewhere=equipment.spread_out(folder, session),
         )
         return training.train(planned, run)

@@ -27,6 +27,8 @@ class Reporter:
     """Takes how far training has come."""
     stop: Callable[[], bool] = lambda: False
     """Tells whether training is to stop with a checkpoint."""
+    idle: Callable[[], object] = lambda: None
+    """Called once an epoch while a card computes, for a part of other work."""
     training: Callable[[], AbstractContextManager[None]] = nullcontext
     """Surrounds training: inside, whoever asks to stop waits for a checkpoint."""
     allow: Callable[[str, tuple[str, ...]], bool] = lambda _, __: False

@@ -32,6 +32,8 @@ REQUIRED = (
 )  # fmt: skip
 """Packages that harness requires, with its extras for users; as in pyproject.toml, which an installation may lack.
 triton comes with builds of PyTorch for a card, and its version is noted of every run."""
+COMPILED = {"cuda_utils", "__triton_launcher"}
+"""Modules that Triton, whose version is noted, compiles from its own files in the folder of its cache."""
 UNTOLD = {"harness", "__main__", "__mp_main__"}
 STANDARD = sysconfig.get_path("stdlib")
 SITE = {"site-packages", "dist-packages"}
@@ -55,7 +57,8 @@ class Package(BaseModel):
 
 def list_modules() -> tuple[str, ...]:
     """Return the top-level names of other people's modules that are loaded in this process, sorted."""
-    tops = {name.partition(".")[0] for name, module in list(sys.modules.items()) if _has_file(module)}
+    loaded = list(sys.modules.items())
+    tops = {name.partition(".")[0] for name, module in loaded if _has_file(module) and not _is_compiled(name, module)}
     return tuple(sorted(name for name in tops if _is_other(name)))
 
 
@@ -91,6 +94,12 @@ def list_behind(plugins: Iterable[Plugin]) -> tuple[str, ...]:
                 if path.endswith(".py"):
                     waiting |= set(_list_imports(file))
     return tuple(sorted(found))
+
+
+def _is_compiled(name: str, module: object) -> bool:
+    """Tell whether Triton has compiled a module of its own on this machine: its bytes are those of no other."""
+    file, folder = getattr(module, "__file__", None), os.environ.get("TRITON_CACHE_DIR")
+    return name in COMPILED and isinstance(file, str) and folder is not None and Path(file).is_relative_to(folder)
 
 
 def _has_file(module: object) -> bool:

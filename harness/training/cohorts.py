@@ -105,10 +105,8 @@ def _train_cohort(cohort: Cohort, run: Run, work: WorkFolder) -> None:
             last = epoch + 1 == setup.epochs
             if not last:  # drawn while the device still works on this epoch
                 schedule = program.draw(epoch + 1)
-            if run.device.is_cuda and epoch == start:
-                diagnostics.warm_up()
-            elif run.device.is_cuda:
-                next(run.beside, None)
+            if run.device.is_cuda:  # a processor has computed its epoch by now
+                (diagnostics.warm_up if epoch == start else run.idle)()
             _end_epoch(diagnostics, log, epoch + 1, run.folder / "weights")
             told.tell(log)
             report_progress(epoch + 1)

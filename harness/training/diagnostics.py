@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 
 import numpy as np
@@ -32,11 +32,16 @@ class Diagnostics:
         self._captured: tuple[torch.cuda.CUDAGraph, list[Measured]] | None = None
         self.finite = np.ones(self._total, dtype=bool)
         """True where a replica's logits were finite at the last evaluation."""
+        prepare(program, metrics)  # here, since what is drawn on the CPU waits for the card on its way there
 
     def warm_up(self) -> None:
-        """Queue measurements of some replicas that nobody reads, as the first ones wait for libraries to be loaded."""
-        prepare(self.program, self.metrics)
-        measure(self.program, self.metrics, chunks=1)
+        """Have the libraries loaded that measuring needs, by a measurement of some replicas that nobody reads.
+
+        It is queued behind the steps that a card is at, and waits for none of them unless a metric does. Whatever fails
+        here fails again, and is told, when the replicas are measured.
+        """
+        with suppress(Exception):
+            measure(self.program, self.metrics, chunks=1)
 
     def evaluate(self) -> dict[str, Values]:
         """Measure all metrics as the function ``evaluate`` does, and record which replicas are ``finite``."""
@@ -52,7 +57,6 @@ class Diagnostics:
         if not self._capture_untried:
             return merge(measure(self.program, self.metrics), self._total)
         self._capture_untried = False
-        prepare(self.program, self.metrics)  # once, before the side stream waits for this one
         stream = get_side_stream(self.program.state.device.torch)
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):

@@ -240,7 +240,7 @@ def evaluate(program: Program, metrics: list[Metric]) -> dict[str, Values]:
 def measure(program: Program, metrics: list[Metric], chunks: int | None = None) -> list[Measured]:
     """Measure all metrics, and last finiteness, on all replicas in chunks; the values stay on the device.
 
-    ``chunks``: the number of chunks that are measured of each rule group, if not all are.
+    ``chunks``: the largest number of chunks that are measured of each rule group; by default all are.
     """
     measured: list[Measured] = []
     size = count_chunk_replicas(program.state.setup)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,12 +26,12 @@ class Run:
     """Callback after every epoch, and when a checkpoint is resumed."""
     stop: Callable[[], bool] = lambda: False
     """Predicate that requests a stop; asked after every step, or after every epoch where the kernels train."""
+    idle: Callable[[], object] = lambda: None
+    """Callback for a part of other work, of a quarter of a second or so: called once an epoch while a card computes, in
+    the process that trains, and never on a processor, which has no time to spare."""
     weights: Mapping[str, Path] = field(default_factory=dict)
     """SHA-256 → file of stored weights, for replicas that start from some."""
     lock: int | None = None
     """Lock on the work folder, held by every process that writes there."""
-    beside: Iterator[object] = field(default_factory=lambda: iter(()))
-    """Other work in parts of a quarter of a second or so, each done by a step of the iterator: the process does one per
-    epoch while a card computes. On a processor, which has no time to spare, none is done."""
     elsewhere: Elsewhere | None = None
     """Function that trains cohorts on other machines; None to train them here."""

@@ -87,7 +87,7 @@ def start_worker(run: Run, train_one: Callable[[Cohort, Run], None], number: int
         Interrupted: the operating system granted no process.
     """
     held = None if run.lock is None else Descriptor(run.lock)
-    detached = replace(run, report=_ignore, stop=_never_stop, lock=None, beside=iter(()))
+    detached = replace(run, report=_ignore, stop=_never_stop, idle=_do_nothing, lock=None)
     try:
         context = start_server()
         line, worker_end = context.Pipe()
@@ -235,3 +235,7 @@ def _ignore(_: object) -> None:
 
 def _never_stop() -> bool:
     return False
+
+
+def _do_nothing() -> None:
+    """Leave other work to the parent."""

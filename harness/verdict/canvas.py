@@ -184,7 +184,13 @@ def try_drawing() -> None:
 
 
 def load_in_parts() -> Iterator[None]:
-    """Load whatever figures are drawn with, a part at each step; what fails is told when a figure is drawn."""
+    """Load whatever figures are drawn with, a part at each step; what fails is told when a figure is drawn.
+
+    Where matplotlib's settings lie in the current folder, nothing is: it is loaded elsewhere then, and whoever writes a
+    file in the meantime would write it there.
+    """
+    if Path("matplotlibrc").exists():
+        return
     with suppress(Exception):
         _prepare()
         yield
@@ -193,6 +199,7 @@ def load_in_parts() -> Iterator[None]:
 
         yield
         try_drawing()
+        yield
 
 
 @cache

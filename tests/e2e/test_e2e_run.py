@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -135,6 +136,28 @@ def test_on_a_card_too_a_killed_run_resumes_to_the_same_bytes(
     assert ran.returncode == 0 and "resuming attempt" in ran.stderr, ran.stderr
     (expected,), (resumed,) = whole.runs(), registered_only.runs()
     assert (resumed / "results.json").read_bytes() == (expected / "results.json").read_bytes()
+
+
+@pytest.mark.gpu
+def test_what_a_verdict_needs_is_loaded_while_a_card_computes(registered_only: Project) -> None:
+    """And what Triton compiles of itself on this machine is told of as nobody else's code, before and after."""
+    program = """if __name__ == "__main__":
+    import sys
+    from pathlib import Path
+    from harness.pipeline.project import Settings
+    from harness.pipeline.run import run_hypothesis
+    from harness.pipeline.session import Reporter, Session
+    seen, file = [], Path("hypotheses/tiny.yaml")
+    reporter = Reporter(progress=lambda at: seen.append("matplotlib.figure" in sys.modules))
+    run_hypothesis(file, Session.open(file, Settings(device="cuda:0"), reporter))
+    assert not seen[0] and seen[-1], seen
+"""
+    ran = subprocess.run([sys.executable, "-c", program], cwd=registered_only.root, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    (started,) = registered_only.events("run_started")
+    (run,) = registered_only.runs()
+    after = json.loads((run / "env.json").read_text())["loaded"]
+    assert "cuda_utils" not in {*started["body"]["environment"]["foreign"], *after}
 
 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(finished: Project, registered_only: Project) -> None:

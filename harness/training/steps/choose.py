@@ -24,9 +24,9 @@ def takes_kernels(device: Device) -> Callable[[Cohort], bool]:
 
 
 def begin_kernels(device: Device) -> None:
-    """Begin to load what compiles the package's own kernels, on a device that takes them, while data are read."""
-    if device.kernels:
-        begin_loading(device.torch)
+    """Begin to load what compiles the package's own kernels, while data are read, if they may train in this process."""
+    if device.kernels and device.workers == 1:
+        begin_loading()
 
 
 def choose_step_kind(cohort: Cohort, device: Device, steps: int) -> StepKind:

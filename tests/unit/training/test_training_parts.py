@@ -25,6 +25,7 @@ from harness.training.evaluate import evaluate, summarise
 from harness.training.program import build_program
 from harness.training.results import select_metrics
 from harness.training.steps.interface import StepKind
+from harness.training.steps.kernels.launcher import begin_loading
 from tests.unit.training.training_inputs import arm, cohort, digits
 
 
@@ -90,6 +91,30 @@ class WaitingUnnoticed(Accuracy):
     def measure(self, evaluation: Evaluation) -> torch.Tensor:
         torch.cuda.synchronize()
         return super().measure(evaluation)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("way", ["autograd", "kernels"])
+def test_a_warm_up_measures_behind_the_steps_without_waiting_for_them(way: StepKind) -> None:
+    program = build_program(cohort({"a": arm("dfa"), "b": arm("bp")}, [1, 2]), digits(), open_device("cuda"), kind=way)
+    diagnostics = Diagnostics(program, select_metrics(program.state.setup))
+    diagnostics.warm_up()  # libraries wait for the card when they are loaded
+    program.begin_epoch(0, program.draw(0))
+    torch.cuda._sleep(10**9)  # half a second in the stream of the steps
+    program.run_epoch()
+    before = torch.cuda.memory_stats()["allocation.all.allocated"]
+    diagnostics.warm_up()
+    assert torch.cuda.memory_stats()["allocation.all.allocated"] > before + 10
+    assert not torch.cuda.current_stream().query()
+    assert program.find_finite().all()
+
+
+@pytest.mark.gpu
+def test_triton_is_loaded_beside_other_work() -> None:
+    begin_loading().join()
+    from triton.runtime.cache import triton_key
+
+    assert triton_key.cache_info().currsize == 1
 
 
 @pytest.mark.gpu

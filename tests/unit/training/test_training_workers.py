@@ -33,7 +33,7 @@ def results(plan: Plan, folder: Path, workers: int, **options: Any) -> str:
 
 def test_bits_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
     seen: list[Progress] = []
-    many = results(three_cohorts(), tmp_path / "many", 2, report=seen.append)
+    many = results(three_cohorts(), tmp_path / "many", 2, report=seen.append, idle=lambda: None)
     assert many == results(three_cohorts(), tmp_path / "one", 1)
     assert {at.cohort for at in seen} == {1, 2, 3} and {at.cohorts for at in seen} == {3}
     assert [at.steps_done for at in seen] == sorted(at.steps_done for at in seen)

@@ -107,8 +107,7 @@ def test_same_bytes_in_another_process_with_another_matplotlibrc(decided: dict[s
     program = (
         "import hashlib, json, sys, verdict_samples as s\n"
         "from harness.verdict import load_in_parts, render\n"
-        "parts = [len(sys.modules) for _ in load_in_parts()]\n"  # as a run does that trains on a card
-        "assert 'matplotlib.figure' in sys.modules and parts == sorted(set(parts)) and len(parts) > 1\n"
+        "assert sum(1 for _ in load_in_parts()) == 3 and 'matplotlib.figure' in sys.modules\n"  # as beside a card
         "print(json.dumps({k: hashlib.sha256(v).hexdigest() for k, v in render(*s.decided()).items()}))"
     )
     environment = {

@@ -46,21 +46,21 @@ class Launcher:
             list(pool.map(make_launcher, {id(kernel): kernel for kernel in finished}.values()))
 
 
-def begin_loading(device: torch.device) -> None:
-    """Begin to load Triton in a thread: its modules, its driver, and the digest of its files that names its cache.
+def begin_loading() -> Thread:
+    """Begin to import Triton in a thread, and to digest its files, by which it names what it compiles.
 
-    That takes three quarters of a second, much of it outside Python's lock. What fails is told by a cohort's kernels.
+    That takes some .7 s, most of it outside Python's lock. Whatever fails is told by a cohort's kernels.
     """
 
     def load() -> None:
         with suppress(Exception):
-            give_working_folder("TRITON_CACHE_DIR", "triton")
-            torch.cuda.set_device(device)
-            from harness.training.steps.kernels.triton.common import do_nothing
+            from triton.runtime.cache import triton_key
 
-            do_nothing.warmup(torch.int32, grid=(1,))
+            triton_key()  # which Triton remembers
 
-    Thread(target=load, daemon=True).start()
+    thread = Thread(target=load)
+    thread.start()
+    return thread
 
 
 def make_launcher(kernel: Any) -> None:

@@ -7,11 +7,6 @@ import triton.language as tl
 
 
 @triton.jit
-def do_nothing(x):
-    """Do nothing: ``steps.kernels.launcher`` compiles it to have Triton loaded."""
-
-
-@triton.jit
 def multiply(a, b, total, PRECISION: tl.constexpr):
     """Return total + a·b. PRECISION is one of Triton's input precisions (``steps.kernels.tiles``), or fp16x3.
 

@@ -238,4 +238,4 @@ def _never_stop() -> bool:
 
 
 def _do_nothing() -> None:
-    """Leave other work to the parent."""
+    """Do no other work: whoever started this process has the time for it."""

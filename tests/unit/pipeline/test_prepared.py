@@ -28,14 +28,14 @@ def small_images() -> Images:
     return Images(pixels, labels, pixels, labels, classes=("a", "b"), origin="made", canonical=False)
 
 
-def test_facts_about_the_data_are_there_when_the_page_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_facts_about_the_data_are_there_when_the_page_asks() -> None:
     images = small_images()
     assert "notes" not in vars(images)
     assert len(list(prepare_verdict({"one": images, "two": replace(images)}))) == 5
     assert "4 of 4 test images are copies" in vars(images)["notes"][0]
 
 
-def test_what_fails_fails_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fails_fails_where_it_is_needed() -> None:
     images, whole = small_images(), replace(small_images())
     object.__setattr__(images, "test_images", None)
     with pytest.raises(TypeError):

@@ -258,6 +258,11 @@ def verb(function: Callable[P, None]) -> Callable[P, None]:
             if (told := explain_load_failure(error)) is not None:
                 print_error(told)
                 raise typer.Exit(told.exit_code) from None
+            from harness.plugins.distributions import explain_failure
+
+            if (others := explain_failure(error)) is not None:
+                print_error(others)
+                raise typer.Exit(others.exit_code) from None
             text = f"internal error: {type(error).__name__}: {error}"
             remedy = (
                 "this is a defect of harness: give the command again as harness --debug … and report what it prints"

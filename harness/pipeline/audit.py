@@ -92,17 +92,25 @@ def audit_trail(
 
 
 def refuse_idle_rerun(asked: Rerun) -> None:
-    """Refuse a data folder that training a run again would not read.
+    """Refuse a run that nobody knows, and a data folder that training it again would not read.
 
     Raises:
-        UsageError: it has no effect. Whatever else is wrong with the run, the audit tells.
+        UsageError: no run or hypothesis has that name, or the folder has no effect. Whatever else is wrong with the
+            run, the audit tells.
     """
     from harness.pipeline.data_sets import collect_data_sets
 
     try:
         trail = asked.session.trail
-        hypothesis = read_registered(trail, ledger.find_judged(trail, asked.run)).hypothesis
+        known = asked.run in (index := trail.index()).hypotheses
+        known = known or any(ledger.is_called(start, asked.run) for start in index.starts())
     except Exception:  # a hostile trail may do anything but end an audit
+        return
+    if not known:
+        ledger.find_judged(trail, asked.run)
+    try:
+        hypothesis = read_registered(trail, ledger.find_judged(trail, asked.run)).hypothesis
+    except Exception:
         return
     collect_data_sets(hypothesis, asked.session.settings)
 

@@ -62,10 +62,8 @@ def examine_installation(folder: Path, settings: Settings) -> tuple[Diagnosis, .
 def _guarded(what: str, look: Callable[[], Iterator[Diagnosis]]) -> Iterator[Diagnosis]:
     try:
         yield from look()
-    except HarnessError as error:
-        yield Diagnosis(what, "broken", error.message, error.remedy)
     except (Exception, SystemExit) as error:
-        if (told := explain_load_failure(error)) is not None:
+        if (told := error if isinstance(error, HarnessError) else explain_load_failure(error)) is not None:
             where = f"{told.where}: " if told.where else ""
             yield Diagnosis(what, "broken", f"{where}{told.message}", told.remedy)
         elif isinstance(error, OSError | ImportError):

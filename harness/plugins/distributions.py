@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import sysconfig
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.errors import HarnessError
 from harness.plugins.digests import digest_code
 from harness.plugins.registry import FAMILIES, Plugin, find_entry_points
 
@@ -60,6 +62,20 @@ def list_modules() -> tuple[str, ...]:
     loaded = list(sys.modules.items())
     tops = {name.partition(".")[0] for name, module in loaded if _has_file(module) and not _is_compiled(name, module)}
     return tuple(sorted(name for name in tops if _is_other(name)))
+
+
+def explain_failure(error: Exception) -> HarnessError | None:
+    """Return the message for an error that other people's code raised; None if it was raised elsewhere."""
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__", ""))
+        top = module.partition(".")[0]
+        if frame.f_globals.get("__file__") and _is_other(top):
+            return HarnessError(
+                f"the code of {', '.join(_find_owners(top))} failed: {type(error).__name__}: {error}",
+                where=f"line {line} of {module}",
+                remedy="mend it there, or ask whoever wrote it; harness --debug … shows how it was called",
+            )
+    return None
 
 
 def describe_packages(modules: Iterable[str], known: Mapping[str, Package] | None = None) -> dict[str, Package]:

@@ -24,6 +24,7 @@ import torch
 
 from harness.domain.trained import Progress
 from harness.errors import HarnessError, Interrupted
+from harness.plugins.distributions import explain_failure
 from harness.records import Cohort
 from harness.system.processes import Descriptor, hide_main, leave_signals_to_parent, start_server
 from harness.training.run import Run
@@ -221,6 +222,9 @@ def _receive_orders(line: Connection, orders: SimpleQueue[Order], stopping: thre
 
 
 def _send_failure(line: Connection, error: Exception) -> None:
+    """Send an error, which arrives without its traceback: whose code failed is told here."""
+    if not isinstance(error, HarnessError):
+        error = explain_failure(error) or error
     try:
         line.send(WorkerMessage("failed", error))
     except OSError:

@@ -400,6 +400,12 @@ def test_an_amendment_in_another_branch_is_not_before_a_run(moment: Project, tmp
     assert "epochs: 2 → 1, amended before any run: shorter" in page
 
 
+def test_a_run_that_nobody_knows_is_not_audited_for(finished: Project) -> None:
+    ran = finished.harness("audit", "--rerun", "tinny")
+    assert ran.returncode == 2 and "no verdict on 'tinny'" in ran.stderr and "tiny" in ran.stderr, ran.stderr
+    assert "PASS" not in ran.stdout
+
+
 def test_a_data_folder_that_a_rerun_would_not_read_is_refused(finished: Project) -> None:
     ran = finished.harness("audit", "--rerun", "tiny", "--data", "data")
     assert ran.returncode == 2 and ran.stdout == ""

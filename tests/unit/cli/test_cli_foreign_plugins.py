@@ -393,15 +393,22 @@ def test_a_precondition_that_fails_itself_is_named(site: Path, folder: Path) -> 
     assert "Traceback" not in said.stdout + said.stderr
 
 
-def test_a_plug_in_that_cannot_be_loaded_is_named(site: Path, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", ["rules", "metrics"])
+def test_a_plug_in_that_cannot_be_loaded_is_named(family: str, folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     (broken / "bad_plugins-1.dist-info").mkdir(parents=True)
     (broken / "bad_plugins-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: bad-plugins\nVersion: 1\n")
-    (broken / "bad_plugins-1.dist-info/entry_points.txt").write_text("[harness.rules]\nbad = bad_plugins:Bad\n")
+    (broken / "bad_plugins-1.dist-info/entry_points.txt").write_text(f"[harness.{family}]\nbad = bad_plugins:Bad\n")
     (broken / "bad_plugins.py").write_text("raise RuntimeError('half installed')\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(broken), str(ROOT)))}
     said = commands.run(("check", "x.yaml"), folder, environment)
     assert said.returncode == 1
-    assert "harness.rules:bad, from the package bad-plugins: this plug-in can't be loaded" in said.stderr
+    assert f"harness.{family}:bad, from the package bad-plugins: this plug-in can't be loaded" in said.stderr
     assert "half installed" in said.stderr
     assert "Traceback" not in said.stderr
+    for form in ("text", "json"):
+        examined = commands.run(("doctor", "--format", form), folder, environment)
+        assert examined.returncode == 2 and "the package bad-plugins" in examined.stdout, examined.stderr
+        assert "repair or uninstall that package" in examined.stdout
+        assert ("BROKEN plug-ins" in examined.stdout) == (form == "text")
+        assert ("nothing else was examined" in examined.stdout) == (family == "metrics")  # any file may name those

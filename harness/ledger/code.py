@@ -66,6 +66,7 @@ KINDS: Mapping[str, Kind] = {
     "pipeline/places": "words",
     "pipeline/spread": "numbers",
     "pipeline/remote": "numbers",
+    "pipeline/registered_claims": "words",
     "pipeline/worker": "numbers",
     "pipeline/code_proofs": "words",
     "pipeline/compare": "words",

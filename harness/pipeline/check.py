@@ -16,6 +16,7 @@ from harness.pipeline.missing_files import Key, check_folder
 from harness.pipeline.power import warn_of_too_few_seeds
 from harness.pipeline.prior_data import check_declared
 from harness.pipeline.project import Projects
+from harness.pipeline.registered_claims import warn_of_changed_claims
 from harness.pipeline.starts import find_misfits
 from harness.records import Hypothesis
 
@@ -45,7 +46,7 @@ def check_files(paths: Sequence[Path], projects: Projects, against: str | None =
     report, absent = check_folder(paths, projects, known)
     missing = {(one.key, one.hypothesis): one.finding() for one in absent if one.lies is None}
     doubts = [doubt for loaded in report.loaded if (doubt := warn_of_too_few_seeds(loaded)) is not None]
-    for find in (find_misfits, check_declared):
+    for find in (find_misfits, check_declared, warn_of_changed_claims):
         doubts += [one for loaded in report.loaded for one in find(loaded, projects.trail(loaded.path))]
     found = sorted((*report.findings, *doubts), key=lambda finding: (finding.file, finding.line, finding.column))
     report = replace(report, findings=tuple(found))

@@ -18,12 +18,12 @@ from harness.pipeline.device_facts import describe_host, make_device, make_host
 from harness.pipeline.draw import describe_seeds
 from harness.pipeline.program import count_parallel, pin, refuse_idle, refuse_parallel, write_commands
 from harness.pipeline.project import Project
+from harness.pipeline.registered_claims import list_changed_claims
 from harness.pipeline.remote import Remote, ask_device, find_remote
 from harness.pipeline.run_steps import (
     LAYOUT,
     describe_deviation,
     list_amended,
-    list_changed_claims,
     look_around,
     refuse_changes,
 )

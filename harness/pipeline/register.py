@@ -15,7 +15,8 @@ from harness.pipeline.data_sets import collect_data_sets, list_data_deviations
 from harness.pipeline.draw import describe_seeds
 from harness.pipeline.prior_data import refuse_undeclared
 from harness.pipeline.program import pin
-from harness.pipeline.run_steps import list_changed_claims, look_around
+from harness.pipeline.registered_claims import list_changed_claims
+from harness.pipeline.run_steps import look_around
 from harness.pipeline.session import Session
 from harness.pipeline.starts import find_sources
 from harness.records import Attempt, Hypothesis

@@ -28,13 +28,13 @@ from harness.pipeline.fixing import Fixed, fix_meaning
 from harness.pipeline.judge import prepare_verdict, render_first_verdict
 from harness.pipeline.prior_data import list_known
 from harness.pipeline.program import RAW, Linked, write_raw
+from harness.pipeline.registered_claims import list_changed_claims
 from harness.pipeline.run_files import read_registered, read_templates, save_files
 from harness.pipeline.run_steps import (
     LAYOUT,
     Equipment,
     describe_deviation,
     list_amended,
-    list_changed_claims,
     plan_registered,
 )
 from harness.pipeline.sequential import Trained, train_and_judge

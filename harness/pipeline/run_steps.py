@@ -212,18 +212,6 @@ def list_amended(trail: Ledger, hypothesis: str, *, late: bool) -> tuple[str, ..
     return tuple(line for amendment in found if amendment.deviates == late for line in amendment.lines)
 
 
-def list_changed_claims(registration: Registration, loaded: spec.Loaded, trail: Ledger) -> tuple[str, ...]:
-    """List the registered claims that were changed since, one sentence each; new ones are fine.
-
-    Raises:
-        Tampered: the registered claims are missing from the ledger's objects, or were changed there.
-    """
-    known = spec.parse_claims(trail.read_object(registration.claims))
-    changed = [name for name, claim in known.claims.items() if loaded.claims.claims.get(name) != claim]
-    told = "was changed after the registration; its registered form is used"
-    return tuple(f"the claim {name} {told}" for name in changed)
-
-
 def open_equipment(
     hypothesis: Hypothesis, session: Session, pinned: ProgramPins | None = None, *, trains: bool = True
 ) -> Equipment:

@@ -65,6 +65,18 @@ def test_what_is_registered_and_unchanged_is_fine(project: Path) -> None:
     assert found(project) == []
 
 
+def test_a_registered_claim_in_other_words_is_told_before_a_run_deviates(project: Path) -> None:
+    claims = project / "hypotheses/claims.yaml"
+    statement = next(line for line in claims.read_text().splitlines() if "statement:" in line)
+    claims.write_text(claims.read_text() + "\n# a comment\n")
+    assert found(project) == []
+    edit(claims, statement, f"{statement} Or so.")
+    path = project / "hypotheses" / ORIGINAL.name
+    (told,) = found(project)
+    assert told[:3] == (ORIGINAL.name, line_of(path, "implications:") + 1, "warning")
+    assert "was changed after the registration; its registered form is used" in told[3]
+
+
 def test_a_changed_threshold_is_refused_at_its_place(project: Path) -> None:
     path = project / "hypotheses" / ORIGINAL.name
     edit(path, "above: 1.0e-7", "above: 1.0e-9")

@@ -9,7 +9,7 @@ from harness.errors import UsageError
 from harness.ledger.bodies import LookBody, RunAbortedBody, RunFailedBody, RunFinishedBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.events import Ledger
-from harness.ledger.index import Closing, Entered, Entry, StartedRun, name_run
+from harness.ledger.index import Closing, Entered, Entry, EventIndex, StartedRun, name_run
 from harness.ledger.linked import describe_deviating
 from harness.ledger.measured_body import MeasuredBody
 from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
@@ -17,6 +17,8 @@ from harness.ledger.progress import describe_progress, read_progress
 from harness.records import Attempt, Record
 from harness.wording import suggest
 
+PILOT = "pilot-"
+"""Beginning of the name of a pilot's folder."""
 SHORTEST_RUN = 4  # digits that a person must give to name a run
 STATUS: Mapping[type[Record], Literal["finished", "failed", "aborted"]] = {
     RunFinishedBody: "finished",
@@ -191,6 +193,8 @@ def find_judged(ledger: Ledger, name: str) -> StartedRun:
     known = sorted({start.hypothesis for start in judged})
     if name in index.hypotheses:
         remedy = f"harness show {name} --history lists what was done; harness run with its file leads to one"
+    elif (pilot := _find_pilot(index, name)) is not None:
+        remedy = f"{name} is a pilot, which is not judged: read {ledger.root / pilot}"
     elif known:
         remedy = f"verdicts here are on: {', '.join(known)}"
     else:
@@ -198,3 +202,12 @@ def find_judged(ledger: Ledger, name: str) -> StartedRun:
     names = [*known, *(start.name for start in reversed(judged)), *index.hypotheses]
     meant = "" if name in index.hypotheses else suggest(name, names)
     raise UsageError(f"there is no verdict on {name!r}{meant}", where=str(ledger.root), remedy=remedy)
+
+
+def _find_pilot(index: EventIndex, name: str) -> str | None:
+    """Return the page of the pilot that a name stands for, below the trail's folder; None if it stands for none."""
+    digits = name.removeprefix(PILOT)
+    for entry in index.entries(PilotBody):
+        if len(digits) >= SHORTEST_RUN and entry.digest.startswith(digits):
+            return f"{entry.body.hypothesis}/{PILOT}{name_run(entry.digest)}/verdict.md"
+    return None

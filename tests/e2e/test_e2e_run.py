@@ -281,6 +281,12 @@ def test_a_pilot_is_watermarked_and_gives_no_outcome(project: Project) -> None:
     assert "PILOT" in text
     assert [event["type"] for event in project.events()] == ["pilot"]
     assert json.loads((folder / "verdict.json").read_text())["outcome"] is None
+    for name in (folder.name, folder.name.removeprefix("pilot-")[:6]):
+        shown = project.harness("show", name)
+        assert (
+            shown.returncode == 2
+            and f"is a pilot, which is not judged: read verdicts/tiny/{folder.name}/verdict.md" in shown.stderr
+        ), shown.stderr
     ran = project.harness("power", "hypotheses/tiny.yaml", "--sd-from", "tiny")
     assert f"estimated from 2 seeds of pilot {folder.name}" in ran.stdout, ran.stderr
 

@@ -144,12 +144,12 @@ def build_storage_error(path: Path, error: OSError) -> StorageFailed:
         return StorageFailed(
             "no space left on the disk",
             where=str(path),
-            remedy="free some space and give the same command again: it goes on with what is there",
+            remedy="free some space and give the same command again: a run goes on, and nothing is half written",
         )
     return StorageFailed(
         f"could not be written: {error.strerror or error}",
         where=str(path),
-        remedy="check path and permissions and give the same command again: it goes on with what is there",
+        remedy="check path and permissions and give the same command again: a run goes on, and nothing is half written",
     )
 
 

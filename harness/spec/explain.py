@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from harness.records import Hypothesis
 from harness.spec import arms, for_each
 from harness.spec.checks import CHECKS
 from harness.spec.for_each import FOR_EACH
-from harness.spec.scalars import Surprising, resolve
+from harness.spec.scalars import write_scalar
 from harness.spec.schema import Json, make_model_schema, make_schema
 from harness.wording import format_exact, format_level, suggest
 
@@ -28,8 +26,6 @@ BY_NAME = ("adapters",)
 EXPLAINED = (*FAMILIES, *OPERATIONAL)
 NOUNS = {"datasets": "data set", "penalties": "penalty", "criteria": "criterion", "losses": "loss"}
 """Family → noun for its members, if that is not the family's name without its s."""
-PLAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _./()+-]*[A-Za-z0-9.)])?")
-"""A pattern of strings that certainly need no quotes; all others are quoted."""
 OPEN = "*"
 """A path component that stands for a name chosen by the file's author."""
 
@@ -317,23 +313,3 @@ def _describe_values(field: Json, parts: Json) -> str:
 
 def _find_example(field: Json) -> Any:
     return next(iter(field.get("examples", ())), field.get("const", field.get("default")))
-
-
-def write_scalar(value: Any) -> str:
-    """Return a value as it is written in a file, on one line."""
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {write_scalar(child)}" for key, child in value.items()) + "}"
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(write_scalar, value)) + "]"
-    if isinstance(value, str):
-        return value if PLAIN.fullmatch(value) and not _is_surprising(value) else json.dumps(value, ensure_ascii=False)
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return str(value)
-
-
-def _is_surprising(text: str) -> bool:
-    try:
-        return resolve(text) != text
-    except Surprising:
-        return True

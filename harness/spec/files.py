@@ -290,7 +290,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check(path: Path, raw: bytes, beside: _ClaimsFile, *, registered: bool = False) -> _Checked:
-    """Check a file completely; of a ``registered`` one, neither placeholders nor preconditions, checked before."""
+    """Check a file completely; of a ``registered`` one, neither placeholders, preconditions nor the command's place."""
     document = yaml.read(raw, str(path))
     source, findings = document.source, list(document.findings)
     if document.root is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any, TypeVar
 
@@ -12,8 +13,10 @@ from pydantic_core import ErrorDetails
 
 from harness.plugins.registry import BARE, find_members
 from harness.records import Record
+from harness.records.program import BYTES, SECONDS
 from harness.records.readings import SHAPES
 from harness.spec.keys import find_known_keys, find_record
+from harness.spec.scalars import write_scalar
 from harness.spec.tree import MAX_FINDINGS, Node, Path, Problem
 from harness.wording import format_exact, join_words, suggest
 
@@ -41,6 +44,7 @@ WANTED = {
     "model_attributes_type": "a mapping, such as {name: …}",
 }
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+UNITS = (*SECONDS, *BYTES)
 RANGE = {
     "greater_than": ("gt", "greater than"),
     "greater_than_equal": ("ge", "at least"),
@@ -105,6 +109,8 @@ def _describe_error(kind: type[Record], root: Node, detail: ErrorDetails) -> Ite
             wanted = join_words(choices or [context["expected"]], "or")
             meant = "write unit: pp for percentage points" if key == "unit" and not hint else None
             yield Problem(path, f"{key} must be {wanted}, is {_show(node.value)}{hint}", meant)
+    elif of == "string_type" and (units := _suggest_units(kind, root, path)):
+        yield Problem(path, f"{key} needs a unit, is {_show(node.value)}", f"write {key}: {join_words(units, 'or')}")
     elif of in WANTED:
         yield Problem(
             path, f"{key} must be {WANTED[of]}, is {_show(node.value)}", _suggest_type(kind, root, path, of, key)
@@ -196,13 +202,23 @@ def _parse_choices(expected: str) -> list[str]:
     return re.findall(r"'([^']*)'", expected)
 
 
+def _suggest_units(kind: type[Record], root: Node, path: Path) -> list[str]:
+    """Return a number with each unit that its place takes, such as 10 s; empty if it takes none, or no number."""
+    value, record = root.nearest(path)[0].value, find_record(kind, root, path[:-1])
+    field = record.model_fields.get(str(path[-1])) if record is not None else None
+    if field is None or isinstance(value, bool) or not isinstance(value, int | float):
+        return []
+    number = format_exact(value)
+    return [] if _fits(field, number) else [one for unit in UNITS if _fits(field, one := f"{number} {unit}")]
+
+
 def _suggest_type(kind: type[Record], root: Node, path: Path, of: str, key: str) -> str | None:
     """Return what to write in place of a value of the wrong type; None if that can't be told."""
     value = root.nearest(path)[0].value
     where = f"{key}: " if path and isinstance(path[-1], str) else ""
     if of == "string_type" and isinstance(value, bool | int | float):
         return f'quote it: "{_show(value)}"'
-    if isinstance(value, str) and key in ("when", "until"):
+    if isinstance(value, str) and key in ("when", "until") and of != "tuple_type":
         return f"write {where}{{metric: train_loss, below: 0.5}}, for example"
     if (
         of in ("model_type", "model_attributes_type")
@@ -219,8 +235,20 @@ def _suggest_type(kind: type[Record], root: Node, path: Path, of: str, key: str)
     if of in ("int_type", "float_type", "int_from_float") and isinstance(value, str) and NUMBER.fullmatch(value):
         return "write the number without quotes"
     if of == "tuple_type" and not isinstance(value, dict):
-        return f"write {where}[{_show(value)}]"
+        if key == "command" and isinstance(value, str):
+            example = "its words one by one, such as command: [python, train.py]"
+            return f"write {where}{words}" if (words := write_command(value)) else f"write {example}"
+        return f"write {where}{write_scalar([value])}"
     return None
+
+
+def write_command(text: str) -> str | None:
+    """Return a command as a file has it, split as a shell would; None if it is empty or its quotes don't close."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        return None
+    return write_scalar(words) if words else None
 
 
 def _write_mapping(record: type[BaseModel] | None, value: str | float) -> str | None:

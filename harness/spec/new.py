@@ -16,8 +16,9 @@ from harness.plugins.registry import Plugin, find_members
 from harness.records import STANDARD_METRICS, Setup
 from harness.records.bands import write_shortest
 from harness.spec import yaml
-from harness.spec.explain import write_example, write_scalar
+from harness.spec.explain import write_example
 from harness.spec.files import parse
+from harness.spec.scalars import write_scalar
 from harness.wording import format_for_file, suggest
 
 PROBE = 256

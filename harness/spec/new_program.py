@@ -8,8 +8,8 @@ import textwrap
 from harness.errors import UsageError
 from harness.records.bands import write_shortest
 from harness.records.program import OWN_PLACEHOLDERS, Program
-from harness.spec.explain import write_scalar
 from harness.spec.new import Answers, finish_draft
+from harness.spec.scalars import write_scalar
 
 TEMPLATE = """\
 schema_version: 1

@@ -8,8 +8,10 @@ of a file means what it means elsewhere. Arms with a rule are harness's own; the
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path as FilePath
 from typing import Any
 
 from harness.metrics import Metric
@@ -19,7 +21,7 @@ from harness.records.hypothesis import Hypothesis
 from harness.records.program import OWN_PLACEHOLDERS, OWN_VARIABLES, MetricSpec, Program, Results
 from harness.records.readings import EpochSpent, find_choice
 from harness.spec.draft import Draft
-from harness.spec.forms import join_names, make_part
+from harness.spec.forms import join_names, make_part, write_command
 from harness.spec.tree import Node, Path, Problem
 from harness.wording import suggest
 
@@ -168,8 +170,11 @@ def _place(at: Node, value: Any) -> Node:
     return replace(at, value=value)
 
 
-def check_program(draft: Draft) -> Iterator[Problem]:
-    """Yield what does not fit together in a file with a program, and parts of one in a file without."""
+def check_program(draft: Draft, *, registered: bool = False) -> Iterator[Problem]:
+    """Yield what does not fit together in a file with a program, and parts of one in a file without.
+
+    Of a ``registered`` file the command is not looked for: it may lie on another machine.
+    """
     whole = draft.whole
     if not draft.given("program"):
         for section in SECTIONS:
@@ -192,6 +197,8 @@ def check_program(draft: Draft) -> Iterator[Problem]:
     program = make_part(Program, draft.root.get("program")) if whole is None else whole.program
     if program is None:
         return
+    if not registered:
+        yield from _check_words(program)
     yield from _check_command(program, draft)
     yield from _check_names(program)
 
@@ -277,6 +284,17 @@ def _check_declared(path: Path, key: str, estimand: Estimand, arms: Mapping[str,
         if one is not None and metric.layer_count <= one <= most:
             message = f"{metric.called} has no layer {one}: they run from 0 to {metric.layer_count - 1}"
             yield Problem((*path, "layer"), message)
+
+
+def _check_words(program: Program) -> Iterator[Problem]:
+    """Yield a command line that was written as one word, unless a file has that name."""
+    name = program.command[0]
+    if len(name.split()) < 2 or shutil.which(name) or FilePath(program.folder, name).exists():
+        return
+    message = f"no command is called {name!r}: no shell reads program.command, so each argument is an entry of its own"
+    written = write_command(name)
+    entries = f"{written[1:-1]}{', …' * (len(program.command) > 1)}" if written is not None else "python, train.py"
+    yield Problem(("program", "command", 0), message, f"write command: [{entries}]")
 
 
 def _check_command(program: Program, draft: Draft) -> Iterator[Problem]:

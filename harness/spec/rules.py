@@ -39,14 +39,14 @@ def check_rules(
 ) -> Iterator[Problem]:
     """Yield everything that breaks a rule in an expanded document; ``whole`` is its hypothesis if well-formed.
 
-    ``claims`` is None if claims.yaml can't be read. Of a ``registered`` file the preconditions are left aside: they
-    were looked at before.
+    ``claims`` is None if claims.yaml can't be read. Of a ``registered`` file the preconditions, and the place of
+    its command, are left aside: they were looked at before.
     """
     draft = Draft(root, whole)
     found: dict[str, Iterable[Problem]] = {
         "version": _check_version(draft),
         "arms": _check_arms(draft),
-        "program": check_program(draft),
+        "program": check_program(draft, registered=registered),
         "estimands": check_estimands(draft),
         "tuning": itertools.chain(check_tuning(draft), check_search(draft)),
         "censored": check_censored(draft),

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from functools import lru_cache
+from typing import Any
 
 INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 LARGEST = 2**53
 """Limit from which on integers are not exact in JSON."""
+PLAIN = re.compile(r"[A-Za-z0-9]([A-Za-z0-9 _./()+-]*[A-Za-z0-9.)])?")
+"""A pattern of strings that certainly need no quotes; all others are quoted."""
 
 NUMERIC = frozenset("+-.0123456789")
 """Characters with which a number, date or time can begin."""
@@ -87,6 +91,19 @@ def resolve(text: str) -> str | int | float | bool | None:
     return text
 
 
+def write_scalar(value: Any) -> str:
+    """Return a value as it is written in a file, on one line."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {write_scalar(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(write_scalar, value)) + "]"
+    if isinstance(value, str):
+        return value if PLAIN.fullmatch(value) and not _is_surprising(value) else json.dumps(value, ensure_ascii=False)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
+
+
 def _parse_float(text: str) -> float:
     number = float(text)
     if math.isinf(number):
@@ -96,6 +113,13 @@ def _parse_float(text: str) -> float:
             f"{_shorten(text)}: too close to zero to be represented", "give a number within the range of 64-bit floats"
         )
     return number
+
+
+def _is_surprising(text: str) -> bool:
+    try:
+        return resolve(text) != text
+    except Surprising:
+        return True
 
 
 def _shorten(text: str) -> str:

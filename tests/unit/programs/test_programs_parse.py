@@ -133,21 +133,37 @@ def test_a_command_is_filled_without_a_shell() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "message", "remedy"),
     [
-        ("image: registry/x:latest", "is no image with its digest"),
-        ("timeout: 2 hours", "is no length of time"),
-        ("folder: ../elsewhere", "is not a path below the project"),
-        ("folder: /absolute", "is not a path below the project"),
-        ("command: python train.py", "must be a list"),
-        ("again: {when: [failed]}", "preempted or killed"),
+        ("image: registry/x:latest", "is no image with its digest", None),
+        ("timeout: 2 hours", "is no length of time", None),
+        ("timeout: '10'", "'10' is no length of time: write, for example, 90 s", None),
+        ("timeout: 10", "timeout needs a unit, is 10", "write timeout: 10 s, 10 min, 10 h or 10 d"),
+        ("timeout: 1.5", "timeout needs a unit, is 1.5", "write timeout: 1.5 s, 1.5 min, 1.5 h or 1.5 d"),
+        ("size: 500", "size needs a unit, is 500", "write size: 500 kB, 500 MB, 500 GB or 500 TB"),
+        ("timeout: true", "timeout must be a string", 'quote it: "true"'),
+        ("lock: 3", "lock must be a string", 'quote it: "3"'),
+        ("folder: ../elsewhere", "is not a path below the project", None),
+        ("folder: /absolute", "is not a path below the project", None),
+        (
+            "command: python train.py {seed} -n 'two words'",
+            "must be a list",
+            'write command: [python, train.py, "{seed}", "-n", two words]',
+        ),
+        (
+            "command: python train.py don't",
+            "must be a list",
+            "write its words one by one, such as command: [python, train.py]",
+        ),
+        ("again: {when: [failed]}", "preempted or killed", None),
+        ("again: {when: killed}", "when must be a list", "write when: [killed]"),
     ],
 )
-def test_what_a_program_can_t_be_is_refused(change: str, message: str) -> None:
+def test_what_a_program_can_t_be_is_refused(change: str, message: str, remedy: str | None) -> None:
     key = change.partition(":")[0]
     lines = {"command": "command: [x]", "lock": "lock: none", "timeout": "timeout: 1 h", key: change}
     root = read("\n".join(lines.values()).encode(), "x").root
     assert root is not None
     record, problems = validate(Program, root)
     assert record is None
-    assert any(message in problem.message for problem in problems), problems
+    assert any(message in problem.message and problem.remedy == remedy for problem in problems), problems

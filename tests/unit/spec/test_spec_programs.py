@@ -96,3 +96,18 @@ def test_both_kinds_of_arms_share_a_metric_of_harness_s_own() -> None:
     assert hypothesis.arms["strong"].setup == hypothesis.setup
     form = json.loads(write_canonical(hypothesis))
     assert Hypothesis.model_validate_json(json.dumps(form)) == hypothesis
+
+
+def test_a_command_line_in_one_word_is_refused_unless_a_file_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (CORPUS.parent / "invalid/program_one_word.yaml").read_text("utf-8")
+    (tmp_path / "one_word.yaml").write_text(text.replace("id: program-one-word", "id: one-word"))
+    with pytest.raises(InvalidHypothesis) as refused:
+        load(tmp_path / "one_word.yaml")
+    (finding,) = refused.value.findings
+    assert finding.remedy == 'write command: [python3, train.py, "{seed}", "{alpha}"]'
+    parse(text.encode(), b"", "x")  # what is registered was looked at then, and the file may lie on another machine
+    (tmp_path / "python3 train.py {seed} {alpha}").touch()
+    load(tmp_path / "one_word.yaml")

@@ -100,7 +100,7 @@ def read_bytes(path: Path) -> bytes:
         message = f"this link is broken: {path.readlink()} does not exist"
         raise UsageError(message, where=str(path), remedy="point it to a file, or remove it")
     if not path.exists():
-        if near := _find_similar(path):
+        if path.name != CLAIMS and (near := _find_similar(path)):  # no hypothesis's file is meant by it
             raise UsageError(f"no such file {path}; did you mean {near}?", remedy="see 'harness list'")
         raise UsageError(f"no such file {path}", remedy=_suggest_file(path))
     if not path.is_file():

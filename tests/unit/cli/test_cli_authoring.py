@@ -455,7 +455,9 @@ def test_a_hypothesis_named_by_its_id_instead_of_its_file(here: Path) -> None:
     assert "no such file the-cost; did you mean hypotheses/the_cost.yaml?" in call("check", "the-cost", code=2).output
     said = " ".join(call("plan", "the-loss", code=2).output.split())
     assert "no such file the-loss → name the hypothesis's file, such as hypotheses/the_loss.yaml" in said
+    (here / "hypotheses/claim.yaml").write_text("")
     said = " ".join(call("claims", code=2).output.split())
+    assert "did you mean" not in said  # that is no file of claims, however alike their names
     assert "no such file hypotheses/claims.yaml → write what your hypotheses are about into it" in said
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import ledger, programs, verdict
-from harness.domain.trained import Elsewhere, Result
+from harness.domain.trained import Elsewhere, Result, name_replica
 from harness.domain.tuning import describe_values
 from harness.errors import UsageError
 from harness.ledger import Pins
@@ -22,12 +22,15 @@ from harness.pipeline.session import Session
 from harness.records import Hypothesis, Plan
 from harness.records.base import write_canonical
 from harness.records.linked import Link
+from harness.records.measurements import ReplicaResult
 from harness.records.program import ProgramPins, ProgramRun, write_parameter
 from harness.records.tuning import Distribution, Value
 from harness.system.storage import find_cache_folder, write_atomic
 
 RAW = "raw.json"
 """File of a run that holds the results files of a program as they were written, by replica."""
+RERUNS = ("replicating-", "repeating-")
+"""Beginnings of the names of folders in which a run is trained again, which are removed afterwards."""
 ALLOWED = "programs"
 """Folder below the user's cache with a file for each program that was allowed to run on this machine."""
 
@@ -182,8 +185,19 @@ def run_program(
         if run.changed:
             reporter.say(f"{run.arm}, seed {run.seed_index}: it changed its own code: {', '.join(run.changed)}")
         if replica.failure is not None:
-            reporter.say(f"{replica.arm}, seed {replica.seed_index} failed: {replica.failure}")
+            log = _find_output(folder, replica)
+            more = f"; its output is in {log}" if log is not None else ""
+            reporter.say(f"{replica.arm}, seed {replica.seed_index} failed: {replica.failure}{more}")
     return result
+
+
+def _find_output(folder: Path, replica: ReplicaResult) -> Path | None:
+    """Return the file of a replica's output, seen from here; None without output, and of a rerun, whose files go."""
+    log = folder / "logs" / f"{name_replica(replica.arm, replica.seed_index)}.log"
+    with suppress(OSError):
+        if not folder.name.startswith(RERUNS) and log.stat().st_size:
+            return log.relative_to(Path.cwd()) if log.is_relative_to(Path.cwd()) else log
+    return None
 
 
 def write_raw(result: Result) -> bytes:

@@ -263,11 +263,13 @@ def test_a_program_that_ignores_its_seed_makes_the_outcome_invalid(tmp_path: Pat
 
 
 def test_a_seed_whose_program_failed_makes_the_outcome_invalid_and_is_named(tmp_path: Path) -> None:
-    fails = "import os\nif os.environ['HARNESS_OUT'].endswith('weak-1/out'): raise SystemExit(3)\n"
+    fails = "import os\nif os.environ['HARNESS_OUT'].endswith('weak-1/out'): print('no luck'); raise SystemExit(3)\n"
     project = make_program_project(tmp_path / "project", fails + GOOD)
     ran = project.harness("run", FILE, "--yes")
     assert ran.returncode == 0, ran.stderr
-    assert "weak, seed 1 failed: it ended with exit code 3" in ran.stderr
+    log = project.folder.relative_to(project.root) / "logs/weak-1.log"
+    assert f"weak, seed 1 failed: it ended with exit code 3; its output is in {log}" in " ".join(ran.stderr.split())
+    assert (project.root / log).read_text() == "no luck\n"
     assert "Invalid: 1 of 3 seeds of Weak failed, and the file allows no outcome then." in ran.stdout
     assert "Weak, seed 1: it ended with exit code 3" in (project.folder / "verdict.md").read_text()
     rows = api.open_verdict("toy", project=project.root).measurements()
@@ -278,6 +280,7 @@ def test_a_seed_whose_program_failed_makes_the_outcome_invalid_and_is_named(tmp_
     tracked = list_replicas(read_tracked("toy", Ledger(project.root / "verdicts")))
     assert [(one.status, len(one.points)) for one in tracked].count(("failed", 0)) == 1
     assert project.harness("reverdict", "toy").returncode == 0
+    assert "its output is in" not in project.harness("replicate", "toy", "--yes").stderr, "it is removed at the end"
     assert_sound(project)
 
 

@@ -223,7 +223,7 @@ def _list_formats(_: Sequence[str]) -> Iterator[Candidate]:
 def _list_names(_: Sequence[str]) -> Iterator[Candidate]:
     from harness import spec
 
-    return iter(spec.list_names().items())
+    return ((name, ", ".join(kinds)) for name, kinds in spec.list_names().items())
 
 
 def _list_places(_: Sequence[str]) -> Iterator[Candidate]:

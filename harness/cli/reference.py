@@ -47,8 +47,8 @@ def explain(
         if wants_json(form):
             print_json(known)
             return
-        for kind in dict.fromkeys(known.values()):
-            out.print(f"[bold]{kind}[/bold]: {escape(', '.join(key for key in known if known[key] == kind))}")
+        for kind in dict.fromkeys(kind for kinds in known.values() for kind in kinds):
+            out.print(f"[bold]{kind}[/bold]: {escape(', '.join(key for key in known if kind in known[key]))}")
         return
     found = spec.explain(name)
     if wants_json(form):

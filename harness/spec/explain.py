@@ -101,11 +101,14 @@ def _find_mentions(name: str) -> list[Explanation]:
     ]
 
 
-def list_names() -> dict[str, str]:
-    """Return every name that can be explained → its kind."""
-    plugins = {key: name_member(family) for family in EXPLAINED for key in find_members(family)}
-    options = {path: "option" for path, _ in _list_options()}
-    return {**plugins, **options, **{name: "check" for name in CHECKS if name not in options}}
+def list_names() -> dict[str, tuple[str, ...]]:
+    """Return every name that can be explained → the kinds of all that is called so."""
+    plugins = [(key, name_member(family)) for family in EXPLAINED for key in find_members(family)]
+    options, checks = [(path, "option") for path, _ in _list_options()], [(name, "check") for name in CHECKS]
+    found: dict[str, tuple[str, ...]] = {}
+    for name, kind in (*plugins, *options, *checks):
+        found[name] = (*found.get(name, ()), kind)
+    return found
 
 
 def name_member(family: str, space: str = " ") -> str:

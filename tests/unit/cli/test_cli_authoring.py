@@ -22,6 +22,7 @@ from harness.cli.new import _ask_the_rest
 from harness.errors import Finding
 from harness.plugins.registry import FAMILIES, find_members
 from harness.spec import CHECKS, Answers, list_names, load
+from harness.spec.explain import name_member
 
 import harness.cli  # noqa: F401  isort: skip  (registers the verbs)
 
@@ -362,10 +363,13 @@ def test_what_no_plug_in_is_called_is_asked_for_again(monkeypatch: pytest.Monkey
 
 def test_everything_that_is_listed_can_be_explained() -> None:
     listed = json.loads(call("explain", "--format", "json").stdout)
-    assert listed == list_names()
+    assert listed == {name: list(kinds) for name, kinds in list_names().items()}
+    lines = dict(line.split(": ", 1) for line in call("explain").stdout.splitlines())
+    shown = {kind: set(names.split(", ")) for kind, names in lines.items()}
     for family in FAMILIES:
-        assert set(find_members(family)) <= set(listed)
-    assert set(CHECKS) <= set(listed)
+        assert set(find_members(family)) <= shown[name_member(family)]
+    assert set(CHECKS) == shown["check"]
+    assert (listed["hidden_norm"], listed["arms"]) == (["metric", "penalty"], ["option", "check"])
     for name in ("dfa", "t", "stopping.kind", "setup.optimizer.lr", "arms.*.matrix", "rerun"):
         assert name in listed
         said = json.loads(call("explain", name, "--format", "json").stdout)

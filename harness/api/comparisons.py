@@ -67,7 +67,10 @@ class ComparisonView:
     @property
     def claims(self) -> list[str]:
         """Claims that they move in opposite directions, a line each."""
-        return [f"{one.claim}: the first {one.first} it, the second {one.second} it" for one in self.record.claims]
+        does = {"supports": "supports it", "walks back": "walks it back"}
+        return [
+            f"{one.claim}: the first {does[one.first]}, the second {does[one.second]}" for one in self.record.claims
+        ]
 
     def __bool__(self) -> bool:
         return self.contradict

@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
+from harness.wording import format_count
+
 LONGEST_NUMBER = 19  # digits, as 2⁶³ − 1 has
 
 
@@ -38,7 +40,7 @@ def split_documents(data: bytes, kind: type[M], count: int) -> list[M]:
     at = _skip_space(text, 0)
     while at < len(text):
         if len(found) == count:
-            raise ValueError(f"something follows after {count} JSON document(s)")
+            raise ValueError(f"something follows after {format_count(count, 'JSON document')}")
         try:
             value, at = decoder.raw_decode(text, at)
         except RecursionError:
@@ -51,7 +53,8 @@ def split_documents(data: bytes, kind: type[M], count: int) -> list[M]:
             raise ValueError(f"{place}: {first['msg']}") from None
         at = _skip_space(text, at)
     if len(found) < count:
-        raise ValueError(f"{count} JSON document(s) are expected and there are {len(found)}")
+        wanted = f"{format_count(count, 'JSON document')} {'is' if count == 1 else 'are'} expected"
+        raise ValueError(f"{wanted}, and there is {len(found) or 'none'}")
     return found
 
 

@@ -284,7 +284,8 @@ def _print_findings(report: AuditReport) -> None:
                 )
     for code, count in shown.items():
         if count > NOTES_SHOWN:
-            err.print(f"{count - NOTES_SHOWN} more notes of sort {code}: --format json lists all", markup=False)
+            more = format_count(count - NOTES_SHOWN, "more note")
+            err.print(f"{more} of the kind {code!r}: --format json lists all", markup=False)
 
 
 def _make_plain(report: AuditReport) -> dict[str, object]:

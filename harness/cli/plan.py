@@ -26,7 +26,7 @@ from harness.cli.common import (
     verb,
     wants_json,
 )
-from harness.wording import format_count, format_rough_duration, make_plain_line
+from harness.wording import format_count, format_rough_duration, join_words, make_plain_line
 
 if TYPE_CHECKING:
     from harness.pipeline.plan import Preview
@@ -180,7 +180,7 @@ def _print(seen: Preview) -> None:
     out.print(f"[bold]{escape(seen.hypothesis.id)}[/bold]: {escape(seen.hypothesis.title)}")
     out.print(f"{format_count(arms, 'arm')} × {format_count(seeds, 'seed')} = {format_count(arms * seeds, 'replica')}")
     if len(looks := seen.hypothesis.looks) > 1:
-        listed = f"{looks[0]}, {looks[1]}, … {looks[-1]}" if len(looks) > 6 else ", ".join(map(str, looks))
+        listed = f"{looks[0]}, {looks[1]}, … {looks[-1]}" if len(looks) > 6 else join_words([*map(str, looks)])
         out.print(f"looks after {listed} seeds: the first that decides is the last, so this is the most it can take")
     if seen.commands:
         for name, command in seen.commands.items():

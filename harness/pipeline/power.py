@@ -131,7 +131,7 @@ class _Earlier:
     """The estimates of a stored run."""
 
     name: str
-    """"run …" or "pilot …"."""
+    """"run …" or "pilot-…"."""
     estimates: Mapping[str, EstimandResult]
 
     @classmethod
@@ -145,7 +145,7 @@ class _Earlier:
         folder, kind = _find(name, trail)
         plain: dict[str, Any] = json.loads(read_file(folder / "verdict.json"))["estimates"]
         found = {key: EstimandResult.model_validate_json(json.dumps(value)) for key, value in plain.items()}
-        return cls(f"{kind} {folder.name}", found)
+        return cls(folder.name if kind == "pilot" else f"{kind} {folder.name}", found)
 
     def about(self, estimand: str, hypothesis: Hypothesis) -> EstimandResult | None:
         """Return the estimate of an estimand, by its name, if it is in the same unit and has a spread."""

@@ -45,7 +45,7 @@ def locate_weights(stored: StoredRun, arm: str, epoch: int | None, folder: Path 
         raise UsageError(
             f"it kept no weights of arm {arm!r} at epoch {epoch}",
             where=f"run {name}",
-            remedy=f"it kept those of epoch {join_words([str(one) for one in epochs[:NAMED]])}",
+            remedy=f"it kept those of epoch{'s' * (len(epochs) > 1)} {join_words([*map(str, epochs[:NAMED])])}",
         )
     where = stored.folder / "weights" if folder is None else folder
     return [WeightsFile(where / file, kept[file]) for file in files]

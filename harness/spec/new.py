@@ -16,7 +16,7 @@ from harness.plugins.registry import Plugin, find_members
 from harness.records import STANDARD_METRICS, Setup
 from harness.records.bands import write_shortest
 from harness.spec import yaml
-from harness.spec.explain import write_example
+from harness.spec.explain import name_member, write_example
 from harness.spec.files import parse
 from harness.spec.scalars import write_scalar
 from harness.wording import format_for_file, suggest
@@ -206,8 +206,9 @@ def _require_valid(text: str, name: str) -> str:
 def _choose(family: str, name: str) -> type[Plugin]:
     known = find_members(family)
     if name not in known:
-        noun = f"member of {family}"
-        raise UsageError(f"no {noun} is called {name!r}{suggest(name, known)}", remedy=f"known: {', '.join(known)}")
+        raise UsageError(
+            f"no {name_member(family)} is called {name!r}{suggest(name, known)}", remedy=f"known: {', '.join(known)}"
+        )
     return known[name]
 
 

@@ -120,6 +120,8 @@ def test_the_verdict_names_the_looks(stopped: tuple[Project, Watched, Any]) -> N
         assert f"| {number} | {look['seeds']} | {said} |" in text
     if report.hypothesis.stopping.kind == "looks":
         assert "plans 3 looks, after 2, 4, 6 seeds" in text and "did not train the other 2" in text
+        planned = project.harness("plan", "hypotheses/tiny.yaml", "--device", "cpu")
+        assert "looks after 2, 4 and 6 seeds: the first that decides" in planned.stdout
     assert report.decision.warnings == ()
     raw, adjusted = stored["decision"]["exploratory_p"]["gain"]
     (row,) = [line for line in text.splitlines() if line.startswith("| test accuracy, BP − DFA")]

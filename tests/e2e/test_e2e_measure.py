@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.projects import Project
+from harness.pipeline.session import Reporter
+from tests.e2e.projects import Project, make_project, run_file
 
 FRESH = "credit_cosine:feedback=fresh"
 
@@ -128,3 +129,12 @@ def test_a_run_that_saved_no_weights_says_how_to_have_some(again: Project) -> No
     refused = again.harness("measure", "unkept", "--device", "cpu", "--metric", "hidden_norm")
     assert refused.returncode == 2 and "saved no weights of arm 'bp'" in refused.stderr
     assert "setup.save: [weights]" in refused.stderr
+
+
+def test_the_epochs_whose_weights_were_kept_are_named(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    project.edit("epochs: 8", "epochs: 3")
+    project.edit("save: [weights]", "save: [weights]\n  save_epochs: [1]")
+    run_file(project.root / "hypotheses/tiny.yaml", Reporter())
+    refused = project.harness("measure", "tiny", "--device", "cpu", "--metric", "hidden_norm", "--epoch", "2")
+    assert refused.returncode == 2 and "it kept those of epochs 1 and 3" in refused.stderr, refused.stderr

@@ -288,7 +288,7 @@ def test_a_pilot_is_watermarked_and_gives_no_outcome(project: Project) -> None:
             and f"is a pilot, which is not judged: read verdicts/tiny/{folder.name}/verdict.md" in shown.stderr
         ), shown.stderr
     ran = project.harness("power", "hypotheses/tiny.yaml", "--sd-from", "tiny")
-    assert f"estimated from 2 seeds of pilot {folder.name}" in ran.stdout, ran.stderr
+    assert f"estimated from 2 seeds of {folder.name};" in ran.stdout, ran.stderr
 
 
 def test_plan_list_show_and_check(finished: Project) -> None:

@@ -299,6 +299,7 @@ def test_every_cut_of_a_record_is_refused() -> None:
     for length in range(len(kept)):
         with pytest.raises(HarnessError):
             beacon.verify(kept[:length], made)
+    refused(beacon, b"", made, "1 JSON document is expected, and there is none")
 
 
 def test_a_round_has_one_record() -> None:

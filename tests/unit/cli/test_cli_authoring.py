@@ -299,6 +299,8 @@ def test_what_makes_no_hypothesis_is_refused(here: Path) -> None:
     assert "not a valid id" in call("new", "My_Idea", *about, code=2).output
     assert "credit_cosine is not defined" in call("new", "a", *about, "--metric", "credit_cosine", code=2).output
     assert "did you mean 'digits'" in call("new", "a", *about, "--dataset", "digit", code=2).output
+    wrong = call("new", "a", *about, "--metric", "hidden_nor", code=2).output
+    assert "no metric is called 'hidden_nor', did you mean 'hidden_norm'?" in wrong
     assert "needs its title" in call("new", "a", "--question", "Q", code=2).output
     told = call("new", "a", code=2).output
     assert "needs its title and question" in told and "harness new a --title '…' --question '…'" in told
@@ -479,3 +481,12 @@ def test_what_there_is_one_of_is_counted_as_one(here: Path) -> None:
     said = call("doctor", "--device", "cpu").output
     assert "ok     trail: 1 event, 1 hypothesis registered; " in said
     assert ", 1 changed file\n" in said
+
+
+def test_notes_of_an_audit_beyond_the_first_are_counted_by_kind(here: Path) -> None:
+    (here / "verdicts").mkdir()
+    for number in range(11):
+        (here / f"verdicts/note{number}.md").touch()
+    assert "1 more note of the kind 'stray': --format json lists all" in call("audit", code=5).output
+    (here / "verdicts/note11.md").touch()
+    assert "2 more notes of the kind 'stray': --format json lists all" in call("audit", code=5).output

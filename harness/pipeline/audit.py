@@ -26,7 +26,7 @@ from harness.ledger.bodies import AmendedBody, RegisteredBody
 from harness.ledger.index import Entered, Fixing
 from harness.ledger.rerun_bodies import ReplicatedBody
 from harness.pipeline.garbage import pause_collection
-from harness.pipeline.meaning import describe_error, has_same_meaning, read_meaning
+from harness.pipeline.meaning import compare_meaning, describe_error, read_meaning
 from harness.pipeline.paper_manifest import PROMISE, find_papers
 from harness.pipeline.project import Settings, find_around
 from harness.pipeline.roots import find_root
@@ -158,7 +158,7 @@ def list_steps(hypotheses: Path, asked: AuditRequest) -> Sequence[Step]:
         if asked.rerun is not None:
             yield from _rerun(evidence, asked.rerun, again)
 
-    own = list_ledger_steps(has_same_meaning, _describe_trials, _find_siblings, asked.kept)
+    own = list_ledger_steps(compare_meaning, _describe_trials, _find_siblings, asked.kept)
     more = (
         Step(6, RECOMPUTED, recomputation, "verdict"),
         Step(8, RERUN, rerun, "verdict"),

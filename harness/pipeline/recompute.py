@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from harness import inference
 from harness.domain.templates import describe_unknown
 from harness.domain.tuning import apply_choices
 from harness.ledger import Ledger
-from harness.ledger.audit import AuditFinding, Evidence
+from harness.ledger.audit import AuditFinding, Evidence, Meaning
 from harness.ledger.bodies import AmendedBody, RegisteredBody, WalkBackBody
 from harness.ledger.code import digest_package
 from harness.ledger.index import Entry, Fixing, StartedRun
@@ -20,7 +20,7 @@ from harness.ledger.rerun_bodies import RepeatedBody, ReplicatedBody
 from harness.pipeline.bounded import run_bounded
 from harness.pipeline.claims import describe_walk_back, list_moves
 from harness.pipeline.explore import read_again
-from harness.pipeline.meaning import describe_error, has_same_meaning
+from harness.pipeline.meaning import compare_meaning, describe_error
 from harness.pipeline.repeat import compare_repetition
 from harness.pipeline.replicate import list_circumstances
 from harness.pipeline.reverdict import judge_again
@@ -30,7 +30,8 @@ from harness.records import Hypothesis, Measurements, Provenance
 
 def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
     """Yield a finding for each text, verdict, report of a rerun and notice of a walk-back that differs now."""
-    yield from _check_texts(evidence)
+    meanings = dict(_compare_texts(evidence))
+    yield from _check_texts(evidence, meanings)
     if evidence.mended:
         return  # step 1 told it; what judges again would refuse the same files once more
     _load()
@@ -40,7 +41,7 @@ def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
             again = run_bounded(partial(judge_again, run.digest, Ledger(evidence.files.root)), describe_error)
         except Exception as error:  # a hostile trail may do anything but end an audit
             what = f"it could not be judged again: {describe_error(error)}"
-            yield AuditFinding("not-recomputed", what, where, hypothesis=run.hypothesis)
+            yield _report_failure(what, where, run.hypothesis, meanings.get(_find_fixing(run)))
             continue
         if again.outcome != entered.body.outcome:
             what = "the recomputed outcome is not the one that was entered"
@@ -61,9 +62,9 @@ def recompute(evidence: Evidence) -> Iterator[AuditFinding]:
                     f"{', '.join(names)}: {'the same but for last digits' if code == 'rounded' else 'drawn otherwise'}"
                 )
                 yield AuditFinding(code, what, where, hypothesis=run.hypothesis)
-    yield from _check_reruns(evidence)
-    yield from _check_repetitions(evidence)
-    yield from _check_explorations(evidence)
+    yield from _check_reruns(evidence, meanings)
+    yield from _check_repetitions(evidence, meanings)
+    yield from _check_explorations(evidence, meanings)
     yield from _check_walk_backs(evidence)
 
 
@@ -75,8 +76,20 @@ def _load() -> None:
         record.model_rebuild()
 
 
-def _check_texts(evidence: Evidence) -> Iterator[AuditFinding]:
-    """Check every registered text against the canonical form beside it."""
+def _find_fixing(run: StartedRun | None) -> str:
+    """Return the digest of the event that fixed what a run was of; an empty text without a run."""
+    return "" if run is None else run.body.amendment or run.body.registration
+
+
+def _report_failure(what: str, where: str, hypothesis: str | None, meaning: Meaning | None) -> AuditFinding:
+    """Report what could not be recomputed; ``meaning``: of the registered text that it takes, which may be unread."""
+    if meaning is None or meaning.unread is None:
+        return AuditFinding("not-recomputed", what, where, hypothesis=hypothesis)
+    return AuditFinding("text-unread", what, where, hypothesis=hypothesis, command=meaning.remedy)
+
+
+def _compare_texts(evidence: Evidence) -> Iterator[tuple[str, Meaning]]:
+    """Compare every registered text with the canonical form beside it, where both are kept: event → result."""
     kept = {path.removeprefix("objects/sha256/") for path in evidence.files.paths}
     fixing: tuple[Entry[Fixing | ExploredBody], ...] = (
         *evidence.index.entries(RegisteredBody),
@@ -84,13 +97,24 @@ def _check_texts(evidence: Evidence) -> Iterator[AuditFinding]:
         *evidence.index.entries(ExploredBody),
     )
     for digest, body in ((entry.digest, entry.body) for entry in fixing):
-        if {body.raw, body.canonical, body.claims} <= kept and not has_same_meaning(evidence, body.raw, body):
+        if {body.raw, body.canonical, body.claims} <= kept:
+            yield digest, compare_meaning(evidence, body.raw, body)
+
+
+def _check_texts(evidence: Evidence, meanings: Mapping[str, Meaning]) -> Iterator[AuditFinding]:
+    """Report every registered text that means something else than the canonical form beside it, or can't be read."""
+    for digest, meaning in meanings.items():
+        body, where = evidence.index.body(digest), evidence.at(digest)
+        assert isinstance(body, Fixing | ExploredBody), "these were compared"
+        if meaning.unread is not None:
+            what = f"the registered text can't be read: {meaning.unread}"
+            yield AuditFinding("text-unread", what, where, hypothesis=body.hypothesis, command=meaning.remedy)
+        elif not meaning.same:
             what = "the registered text does not mean what the registered canonical form says"
-            where = evidence.at(digest)
             yield AuditFinding("text-differs", what, where, body.canonical, body.raw, body.hypothesis)
 
 
-def _check_reruns(evidence: Evidence) -> Iterator[AuditFinding]:
+def _check_reruns(evidence: Evidence, meanings: Mapping[str, Meaning]) -> Iterator[AuditFinding]:
     """Check what other machines reported of their reruns against the results that they left."""
     for rerun in evidence.index.entries(ReplicatedBody):
         body = rerun.body
@@ -104,7 +128,7 @@ def _check_reruns(evidence: Evidence) -> Iterator[AuditFinding]:
             expected, agreement, outcome = run_bounded(partial(_describe_rerun, evidence, start, body), describe_error)
         except Exception as error:
             what = f"a rerun could not be compared again: {describe_error(error)}"
-            yield AuditFinding("not-recomputed", what, where, hypothesis=hypothesis)
+            yield _report_failure(what, where, hypothesis, meanings.get(_find_fixing(start)))
             continue
         owed = f"{expected} expected, agreement: {agreement}, outcome: {outcome}"
         got = f"{body.expected} expected, agreement: {body.agreement}, outcome: {body.outcome}"
@@ -113,7 +137,7 @@ def _check_reruns(evidence: Evidence) -> Iterator[AuditFinding]:
             yield AuditFinding("replication-differs", what, where, owed, got, hypothesis)
 
 
-def _check_repetitions(evidence: Evidence) -> Iterator[AuditFinding]:
+def _check_repetitions(evidence: Evidence, meanings: Mapping[str, Meaning]) -> Iterator[AuditFinding]:
     """Check what repetitions with other seeds report against the results that they left."""
     for entry in evidence.index.entries(RepeatedBody):
         where, hypothesis = evidence.at(entry.digest), evidence.index.subject(entry.digest)
@@ -121,7 +145,8 @@ def _check_repetitions(evidence: Evidence) -> Iterator[AuditFinding]:
             owed = run_bounded(partial(_describe_repetition, evidence, entry.body), describe_error)
         except Exception as error:
             what = f"a repetition could not be judged again: {describe_error(error)}"
-            yield AuditFinding("not-recomputed", what, where, hypothesis=hypothesis)
+            start = evidence.index.start(entry.body.run)
+            yield _report_failure(what, where, hypothesis, meanings.get(_find_fixing(start)))
             continue
         got = {name: getattr(entry.body, name) for name in owed}
         if owed != got:
@@ -129,7 +154,7 @@ def _check_repetitions(evidence: Evidence) -> Iterator[AuditFinding]:
             yield AuditFinding("repetition-differs", what, where, str(owed), str(got), hypothesis)
 
 
-def _check_explorations(evidence: Evidence) -> Iterator[AuditFinding]:
+def _check_explorations(evidence: Evidence, meanings: Mapping[str, Meaning]) -> Iterator[AuditFinding]:
     """Check what explorations say against their files, and their reports where the same code writes them."""
     code = digest_package().digest
     for entry in evidence.index.entries(ExploredBody):
@@ -138,7 +163,7 @@ def _check_explorations(evidence: Evidence) -> Iterator[AuditFinding]:
             owed = run_bounded(partial(_describe_exploration, evidence, entry), describe_error)
         except Exception as error:
             what = f"an exploration could not be judged again: {describe_error(error)}"
-            yield AuditFinding("not-recomputed", what, where, hypothesis=body.hypothesis)
+            yield _report_failure(what, where, body.hypothesis, meanings.get(entry.digest))
             continue
         report = owed.pop("report")
         got = {name: getattr(body, name) for name in owed}

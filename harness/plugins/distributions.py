@@ -92,6 +92,11 @@ def describe_packages(modules: Iterable[str], known: Mapping[str, Package] | Non
     return {**new, **known}
 
 
+def find_missing(packages: Iterable[str]) -> tuple[str, ...]:
+    """Return which of these packages, by the names that a registration pins, are not installed here."""
+    return tuple(name for name in packages if _find_distribution(name) is None and not _find_places(name))
+
+
 def list_behind(plugins: Iterable[Plugin]) -> tuple[str, ...]:
     """Return the top-level names of other people's modules that plug-ins come from, and that those import, sorted.
 

@@ -18,6 +18,7 @@ from harness.spec.files import (
     read_id,
 )
 from harness.spec.folders import CLAIMS, Listing, list_folder, read_bytes, report_unread
+from harness.spec.forms import list_unknown_plugins
 from harness.spec.new import Answers, copy_draft, write_draft
 from harness.spec.new_program import write_program_draft
 from harness.spec.registered import Known
@@ -37,6 +38,7 @@ __all__ = [
     "explain",
     "list_folder",
     "list_names",
+    "list_unknown_plugins",
     "load",
     "load_claims",
     "load_folder",

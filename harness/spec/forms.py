@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from harness.errors import Finding
 from harness.plugins.registry import BARE, find_members
 from harness.records import Record
 from harness.records.program import BYTES, SECONDS
@@ -44,6 +45,8 @@ WANTED = {
     "model_attributes_type": "a mapping, such as {name: …}",
 }
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+UNKNOWN_PLUGIN = re.compile(r"no (?!command )[a-z ]+ is called '(?!(?:program|declared)')([^']*)'")
+"""Beginning of the message about a name that no plug-in has, here and in rules; not of what no file may name."""
 UNITS = (*SECONDS, *BYTES)
 RANGE = {
     "greater_than": ("gt", "greater than"),
@@ -192,6 +195,12 @@ def _convert_path(root: Node, loc: tuple[int | str, ...]) -> Path:
 def _find_key(path: Path) -> str:
     """Return the key by which a reader knows the value; for a list item, the key of the list."""
     return next((step for step in reversed(path) if isinstance(step, str)), "the file")
+
+
+def list_unknown_plugins(findings: Collection[Finding]) -> frozenset[str]:
+    """Return the names that no plug-in has here, if nothing else is wrong with a file; otherwise nothing."""
+    named = [UNKNOWN_PLUGIN.match(finding.message) for finding in findings]
+    return frozenset(found[1] for found in named if found is not None) if all(named) else frozenset()
 
 
 def _report_unknown_plugin(path: Path, kind: str, name: str, known: list[str]) -> Problem:

@@ -981,3 +981,49 @@ def text_that_never_meant_its_form(trail: Trail) -> None:
     other = trail.keep(trail.kept(event["body"]["raw"]).replace(b"-90", b"-10"))
     registered, _ = trail.find("registered", "first")
     trail.rebuild(only(registered, lambda body: body.update(raw=other)))
+
+
+def registered_with(trail: Trail, *texts: tuple[bytes, bytes], forms: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+    """A registration of another text, and of another canonical form, as neither was registered."""
+    registered, event = trail.find("registered", "first")
+    changed = {"raw": trail.kept(event["body"]["raw"]), "canonical": trail.kept(event["body"]["canonical"])}
+    for name, pairs in (("raw", texts), ("canonical", forms)):
+        for old, new in pairs:
+            assert old in changed[name]
+            changed[name] = changed[name].replace(old, new)
+    kept = {name: trail.keep(data) for name, data in changed.items()}
+    trail.rebuild(only(registered, lambda body: body.update(kept)))
+
+
+NOBODYS = ((b"{name: bp}", b"{name: nobodys}"),)
+NOBODYS_FORM = ((b'"rule":{"name":"bp"}', b'"rule":{"name":"nobodys"}'),)
+
+
+@attack("text-differs", recompute=True)
+def text_hidden_behind_a_plug_in_that_nobody_has(trail: Trail) -> None:
+    """Its canonical form names no such plug-in, so that it can be read."""
+    registered_with(trail, *NOBODYS, (b"-90", b"-10"))
+
+
+@attack("text-differs", recompute=True)
+def text_with_another_fault_beside_a_plug_in_that_nobody_has(trail: Trail) -> None:
+    registered_with(trail, *NOBODYS, (b"batch_size: 256", b"batch_size: many"), forms=NOBODYS_FORM)
+
+
+@attack("text-differs", recompute=True)
+def form_with_another_fault_beside_a_plug_in_that_nobody_has(trail: Trail) -> None:
+    form = (b'"batch_size":256', b'"batch_size":"many"')
+    registered_with(trail, *NOBODYS, forms=(*NOBODYS_FORM, form))
+
+
+@attack("text-differs", recompute=True)
+def text_of_a_plug_in_that_nobody_has_with_the_form_of_another(trail: Trail) -> None:
+    form = (b'"rule":{"name":"bp"}', b'"rule":{"name":"nobodys_either"}')
+    registered_with(trail, *NOBODYS, forms=(form,))
+
+
+@attack("text-differs", recompute=True)
+def text_moved_beside_a_metric_that_nobody_has(trail: Trail) -> None:
+    """Such a metric hinders nobody from reading the form."""
+    metrics = (b"metrics: [", b"metrics: [nobodys, ")
+    registered_with(trail, metrics, (b"-90", b"-10"), forms=((b'"metrics":[', b'"metrics":["nobodys",'),))

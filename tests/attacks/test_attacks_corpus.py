@@ -167,6 +167,7 @@ def test_every_sort_of_finding_has_an_attack() -> None:
         "uncommitted", "leftover", "weights-absent", "file-changed", "file-missing", "file-not-compared",
         "registered-elsewhere", "registered-by-another", "not-searched", "nothing-yet", "trust-unused",
         "template-unknown",
+        "meaning-unread", "text-unread",  # test_attacks_plugins.py
         "anchor-invalid", "anchor-not-verified", "rerun-differs", "rerun-failed", "look-results",
         "attempts-differ", "code-not-of-commit", "anchored",
         "program-missing", "program-otherwise", "program-unchecked", "output-bytes",  # test_attacks_programs.py

@@ -55,6 +55,24 @@ FILES = {
     "maths_without_a_home.py": "def mean(branch):\n    return branch.sum(-1).mean(-1)\n",
     "maths_by_night.py": "ONE = 1.0\n",
 }
+METRIC = {
+    "fat_plugins.py": '''\
+"""A metric."""
+
+from typing import Literal
+
+from harness.metrics.train_loss import TrainLoss
+
+
+class Fat(TrainLoss):
+    """The training loss under another name."""
+
+    name: Literal["fat"]
+''',
+    "fat_plugins-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: fat-plugins\nVersion: 1.0\n",
+    "fat_plugins-1.0.dist-info/entry_points.txt": "[harness.metrics]\nfat = fat_plugins:Fat\n",
+    "fat_plugins-1.0.dist-info/top_level.txt": "fat_plugins\n",
+}
 
 
 def harness(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -148,3 +166,40 @@ def test_code_that_a_run_finds_changed_is_not_resumed_or_held_to_the_same_bits(
     (root / "site/maths_elsewhere.py").write_text(FILES["maths_elsewhere.py"].replace("pow(2)", "pow(4)"))
     again = harness(root, "replicate", "thin", "--device", "cpu")
     assert "its other people's packages changed: maths-elsewhere" in again.stdout + again.stderr
+
+
+def test_a_trail_whose_plug_ins_are_not_installed_is_not_checked_and_not_called_tampered(
+    registered: Path, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(registered, tmp_path / "project"))
+    with (root / "hypotheses/thin.yaml").open("a") as text:
+        text.write("# another text of the same meaning\n")
+    run(root)
+    intact = harness(root, "audit", "--recompute")
+    assert "FAIL" not in intact.stdout and "unread" not in intact.stdout
+    shutil.move(root / "site", root / "elsewhere")
+    for options, lines in ((("--recompute",), "36"), ((), "3")):
+        found = harness(root, "audit", *options)
+        assert found.returncode == 5, found.stdout
+        told = " ".join(f"{found.stdout}{found.stderr}".split())
+        assert "tampered:" not in told and "FAIL" not in told and "differs," not in told
+        assert all(f"NOT CHECKED {line}" in told for line in lines)
+        assert "the plug-in thin is not installed here" in told
+        assert "install maths-elsewhere, maths_without_a_home and thin-plugins, pinned by the registration" in told
+
+
+def test_a_metric_that_is_not_installed_leaves_a_text_unread_too(tmp_path: Path) -> None:
+    for name, text in METRIC.items():
+        (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "site" / name).write_text(text)
+    (tmp_path / "hypotheses").mkdir()
+    (tmp_path / "hypotheses/claims.yaml").write_text(CLAIMS)
+    text = FILE.format(id="fat", title="Fat", lr="3.0e-3", width=4, epochs=2, batch=256, cut="-90", moves="")
+    text = text.replace("says: It helps., }", "says: It helps.}").replace("[train_loss]", "[train_loss, fat]")
+    (tmp_path / "hypotheses/fat.yaml").write_text(text)
+    done = harness(tmp_path, "register", "hypotheses/fat.yaml")
+    assert done.returncode == 0, done.stderr
+    assert harness(tmp_path, "audit", "--recompute").returncode == 5  # it lies in no repository
+    shutil.rmtree(tmp_path / "site")
+    found = harness(tmp_path, "audit", "--recompute")
+    assert found.returncode == 5 and "the plug-in fat is not installed here" in found.stdout + found.stderr

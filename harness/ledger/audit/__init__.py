@@ -5,6 +5,7 @@ followed, sizes are limited, and only what the ledger names by its digest is par
 """
 
 from harness.ledger.audit.anchors import TrustedInputs
+from harness.ledger.audit.attempts import Meaning
 from harness.ledger.audit.evidence import Evidence
 from harness.ledger.audit.files import TrailFiles
 from harness.ledger.audit.findings import CODES, EXIT, AuditFinding
@@ -19,6 +20,7 @@ __all__ = [
     "AuditReport",
     "Evidence",
     "Line",
+    "Meaning",
     "Step",
     "Subject",
     "TrailFiles",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from harness.ledger.audit import agreement, amended, commits, company, explored, linked, looks, pages, proofs, tuned
 from harness.ledger.audit.evidence import Evidence
@@ -20,13 +21,24 @@ PROMISE = "it was registered before it was run, every attempt is closed and coun
 REFERENCES = ("registration", "amendment", "amends", "seeded", "run", "verdict", "head")
 """Fields that name another event, which must be there and before."""
 
-SameMeaning = Callable[[Evidence, str, Fixing], bool]
+
+class Meaning(NamedTuple):
+    """The meaning of a text beside that of a registered canonical form."""
+
+    same: bool
+    unread: str | None = None
+    """Reason why neither can be read here; None if they can."""
+    remedy: str | None = None
+    """The remedy for that, where one can be told."""
+
+
+CompareMeaning = Callable[[Evidence, str, Fixing], Meaning]
 """Function that tells whether the text of a digest means what was fixed; only the stage that reads YAML can tell."""
 
 
 def check(
     evidence: Evidence,
-    same_meaning: SameMeaning,
+    compare_meaning: CompareMeaning,
     describe_trials: pages.DescribeTrials,
     find_siblings: pages.FindSiblings,
 ) -> Iterator[AuditFinding]:
@@ -42,7 +54,7 @@ def check(
         yield from agreement.check(evidence, hypothesis)
         yield from commits.check(evidence, hypothesis)
         for run in evidence.index.starts(hypothesis):
-            yield from _check_start(evidence, run, same_meaning)
+            yield from _check_start(evidence, run, compare_meaning)
             yield from proofs.check(evidence, run)
             yield from linked.check(evidence, run)
             yield from _check_end(evidence, run)
@@ -101,14 +113,18 @@ def _find_elsewhere(evidence: Evidence) -> Iterator[AuditFinding]:
         yield AuditFinding("not-searched", note, str(evidence.around.project))
 
 
-def _check_start(evidence: Evidence, run: StartedRun, same_meaning: SameMeaning) -> Iterator[AuditFinding]:
+def _check_start(evidence: Evidence, run: StartedRun, compare_meaning: CompareMeaning) -> Iterator[AuditFinding]:
     """Check a run against what was registered, or amended before it."""
     body = run.body
     entry = evidence.index.fixed(body.amendment or body.registration)
     if entry is None:
         return  # named already
     where, fixed = evidence.at(run.digest), entry.body
-    if body.raw != fixed.raw and not same_meaning(evidence, body.raw, fixed):
+    meaning = compare_meaning(evidence, body.raw, fixed) if body.raw != fixed.raw else Meaning(same=True)
+    if meaning.unread is not None:
+        what = f"the text that it was run with can't be compared with the registered one: {meaning.unread}"
+        yield AuditFinding("meaning-unread", what, where, hypothesis=body.hypothesis, command=meaning.remedy)
+    elif not meaning.same:
         what = "it was run with another meaning than was registered or amended before it"
         yield AuditFinding("meaning-changed", what, where, fixed.raw, body.raw, body.hypothesis)
     if body.amendment is None and (skipped := _find_amendment_before(evidence, run)):

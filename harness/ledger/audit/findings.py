@@ -13,6 +13,7 @@ EXIT: dict[Severity, int] = {"tampered": 3, "differs": 4, "missing": 5, "open": 
 is not here, so that a promise cannot be checked. open: something was begun and not ended. unchecked: nobody
 asked for it, so that it is no PASS. note: worth knowing."""
 
+INSTALL = "install the package that brings the plug-in, then audit again"
 RESTORE = "restore it from git or from another clone; what is in the trail is never edited"
 
 
@@ -73,6 +74,7 @@ CODES: dict[str, Code] = {
     "registered-side-by-side": Code(3, "open", "give one of the two questions a new id; neither is provably the first"),
     "reference": Code(3, "tampered", RESTORE),
     "meaning-changed": Code(3, "tampered", "run what was registered, or amend it with a reason first"),
+    "meaning-unread": Code(3, "missing", INSTALL),
     "deviation-unnamed": Code(3, "tampered", "run it again with a harness that names what differs"),
     "link-untold": Code(3, "tampered", "believe its exports, not its deviations: it was trained outside harness"),
     "link-otherwise": Code(3, "tampered", "believe the event and git, not that page: harness replicate RUN"),
@@ -179,6 +181,7 @@ CODES: dict[str, Code] = {
     "hand-picked": Code(5, "note", "let a new registration count its seeds: they are then derived, not chosen"),
     # 6: recomputation
     "text-differs": Code(6, "tampered", "no remedy: the registered text never meant this"),
+    "text-unread": Code(6, "missing", INSTALL),
     "outcome-differs": Code(6, "differs", "believe the recomputed outcome, and ask whoever entered the other"),
     "page-differs": Code(6, "differs", "compare with harness reverdict"),
     "template-unknown": Code(6, "missing", "believe the ledger's outcome, not that page: harness claims, harness list"),

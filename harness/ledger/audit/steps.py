@@ -33,14 +33,14 @@ class Step:
 
 
 def list_ledger_steps(
-    same_meaning: attempts.SameMeaning,
+    compare_meaning: attempts.CompareMeaning,
     describe_trials: pages.DescribeTrials,
     find_siblings: pages.FindSiblings,
     kept: anchors.TrustedInputs,
 ) -> tuple[Step, ...]:
     """List the steps that need nothing but the trail and git."""
     ordered = partial(
-        attempts.check, same_meaning=same_meaning, describe_trials=describe_trials, find_siblings=find_siblings
+        attempts.check, compare_meaning=compare_meaning, describe_trials=describe_trials, find_siblings=find_siblings
     )
     return (
         Step(1, canonical.PROMISE, canonical.check, "trail", apart=True),

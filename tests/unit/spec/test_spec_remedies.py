@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InvalidHypothesis
-from harness.spec import parse
+from harness.spec import list_unknown_plugins, parse
 
 TEXT = (Path(__file__).parents[2] / "questions/q10_tuned_rates.yaml").read_text("utf-8")
 
@@ -60,3 +60,25 @@ def test_a_bare_value_is_answered_with_the_mapping_to_write(old: str, new: str, 
     with pytest.raises(InvalidHypothesis) as refused:
         parse(TEXT.replace(old, new, 1).encode(), b"", "q.yaml")
     assert remedy in [found.remedy for found in refused.value.findings]
+
+
+@pytest.mark.parametrize(
+    ("changes", "unknown"),
+    [
+        ({"{name: bp}}": "{name: nobodys}}"}, {"nobodys"}),
+        ({"{name: bp}}": "{name: nobodys}}", "name: adamw": "name: nobodys_either"}, {"nobodys", "nobodys_either"}),
+        ({"{name: bp}}": "{name: nobodys}}", "{count: 6}": "{count: six}"}, set()),
+        ({"{name: bp}}": "{name: program}}"}, set()),  # it is known here, and no file may name it
+        ({"{count: 6}": "{count: six}"}, set()),
+    ],
+)
+def test_names_that_no_plug_in_has_are_listed_if_nothing_else_is_wrong(
+    changes: dict[str, str], unknown: set[str]
+) -> None:
+    text = TEXT
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    with pytest.raises(InvalidHypothesis) as refused:
+        parse(text.encode(), b"", "file")
+    assert list_unknown_plugins(refused.value.findings) == unknown

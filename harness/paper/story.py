@@ -61,7 +61,7 @@ def tell_attempts(study: Study) -> Iterator[str]:
 
 def list_deviations(study: Study) -> list[str]:
     """Return each deviation of the reported run from its registration, each amendment, and what reruns came to."""
-    body = study.run.body
+    run, body = study.run, study.run.body
     serious = keep_meaningful(body.deviations)
     words = [line for line in body.deviations if line not in serious] + ([body.words] if body.words else [])
     found = [f"Deviation: {foreign(line)}." for line in serious]
@@ -81,12 +81,13 @@ def list_deviations(study: Study) -> list[str]:
             if rerun.agreement != "none"
             else f"Trained again from its registered seeds on {foreign(rerun.device)}: it did not agree."
         )
-    for again in study.repeated:
+    for entry in study.repeated:
+        again = entry.body
         differs = "it did not agree" if again.differences else "it agreed"
+        who = "whoever ran it" if entry.event.actor == run.event.actor else "somebody else"
         found.append(
-            f"Repeated with other seeds, which follow from a reader's nonce, on {foreign(again.device)}: "
-            f"{differs}; "
-            f"its outcome is {foreign(again.outcome)}."
+            f"Repeated by {who}, by the names in the ledger, with other seeds, which follow from a nonce of theirs, "
+            f"on {foreign(again.device)}: {differs}; its outcome is {foreign(again.outcome)}."
         )
     if not serious:
         found.insert(0, NO_DEVIATION)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.ledger import Amendment, Registration, StartedRun
+from harness.ledger import Amendment, Entry, Registration, StartedRun
 from harness.ledger.rerun_bodies import RepeatedBody, ReplicatedBody
 from harness.records import Anchor, Attempt, Decision, Hypothesis, Measurements, Provenance
 from harness.records.tuning import Values
@@ -49,7 +49,7 @@ class Study:
     """Anchors that cover it and came later."""
     amendments: tuple[Amendment, ...]
     replicated: tuple[ReplicatedBody, ...]
-    repeated: tuple[RepeatedBody, ...]
+    repeated: tuple[Entry[RepeatedBody], ...]
     family: Family | None
     choices: Mapping[str, Values]
     """Tuned arm → settings that its search chose, by path; empty without a search."""

@@ -135,7 +135,7 @@ def _read_study(run: StartedRun, trail: Ledger, number: int) -> Study:
         later_anchors=tuple(anchor for anchor in every if anchor not in before),
         amendments=ledger.list_amendments(index, run.hypothesis),
         replicated=tuple(e.body for e in index.entries(ReplicatedBody) if e.body.run == run.digest),
-        repeated=tuple(e.body for e in index.entries(RepeatedBody) if e.body.run == run.digest),
+        repeated=tuple(e for e in index.entries(RepeatedBody) if e.body.run == run.digest),
         family=None,
         choices={} if stored.search is None else stored.search.choices,
         number=number,

@@ -16,6 +16,7 @@ import pytest
 from harness import ledger, paper
 from harness.ledger import Ledger
 from harness.ledger.audit import UNDETECTABLE
+from harness.ledger.rerun_bodies import RepeatedBody
 from harness.paper import FORMS, find_marked, find_value, is_written
 from harness.pipeline.paper import read_studies, write_form, write_paper
 from harness.records.linked import LinkedRuns
@@ -133,6 +134,21 @@ def test_deviations_choices_and_runs_made_elsewhere_are_told_beside_the_outcome(
     text = write(replace(study, provenance=study.provenance.model_copy(update={"linked": linked})))
     assert "was registered before the runs that are reported here were entered" in text
     assert "The runs of H1 were made outside harness" in text and "how long training took is not known" in text
+
+
+def test_a_repetition_is_told_as_that_of_whoever_made_it(stored: Path) -> None:
+    trail = Ledger(stored / "verdicts")
+    (study,) = read_studies([ledger.find_judged(trail, "mode2-direction")], trail)
+    run = study.run
+    body = RepeatedBody(
+        run=run.digest, nonce="f" * 64, form="0" * 64, results="0" * 64, outcome=study.decision.outcome, combined={},
+        plan="0" * 64, environment=run.body.environment, device="cpu",
+    )  # fmt: skip
+    told = "Repeated by {}, by the names in the ledger, with other seeds, which follow from a nonce of theirs, on cpu"
+    for actor, who in ((run.event.actor, "whoever ran it"), (f"not {run.event.actor}", "somebody else")):
+        entry = ledger.Entry(run.event.model_copy(update={"actor": actor}), body)
+        text = flat(paper.write_paper([replace(study, repeated=(entry,))], [])["paper.md"])
+        assert f"{told.format(who)}: it agreed" in text
 
 
 def test_a_folder_takes_a_new_paper_with_the_same_figures_and_keeps_what_is_not_the_papers(

@@ -102,7 +102,8 @@ def new(
     schema = _find_schema_beside(path)
     if source is not None:
         loaded = spec.load(source)
-        text = spec.copy_draft(loaded.raw, str(source), given["id"], schema)
+        results = _list_results(source, loaded.hypothesis.id)
+        text = spec.copy_draft(loaded.raw, str(source), given["id"], schema, results)
     else:
         answers = spec.Answers(**{key: value for key, value in given.items() if value is not None})
         text = (
@@ -177,6 +178,14 @@ def _check_choice(known: Sequence[str], text: str) -> str:
     if text not in known:
         raise typer.BadParameter(f"{text!r} is not one of these: {', '.join(known)}")
     return text
+
+
+def _list_results(source: Path, hypothesis: str) -> tuple[str, ...]:
+    """Name what the trail of another file holds of its results: whoever copies it can't call them unseen."""
+    from harness.pipeline.prior_data import list_results
+    from harness.pipeline.project import Projects
+
+    return list_results(hypothesis, Projects(collect_settings()).trail(source))
 
 
 def _find_schema_beside(path: Path) -> str | None:

@@ -9,8 +9,11 @@ from functools import partial
 from harness import ledger, spec
 from harness.errors import Finding, HarnessError, UsageError
 from harness.ledger import Ledger
+from harness.ledger.index import name_run
+from harness.ledger.prior_data_bodies import PilotBody
 from harness.records import Hypothesis, ReplicaResult
 from harness.records.linked import Link
+from harness.wording import format_count
 
 RULE = "prior-data"
 
@@ -31,6 +34,24 @@ def list_known(hypothesis: Hypothesis, link: Link, replicas: Iterable[ReplicaRes
     """Say of replicas that are to be linked which of them were explored before, a sentence for each exploration."""
     found = ledger.find_read_before(trail.index(), partial(_read, trail), hypothesis, link.exports, replicas)
     return ledger.describe_read_before(found)
+
+
+def list_results(hypothesis: str, trail: Ledger) -> tuple[str, ...]:
+    """Name what a trail holds of a hypothesis's results: verdicts, pilots, explorations, and values of open attempts.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
+    index = trail.index()
+    starts = index.starts(hypothesis)
+    counted = {
+        "verdict": sum(index.verdict(run.digest) is not None for run in starts),
+        "pilot": len(index.of(hypothesis, PilotBody)),
+    }
+    found = [format_count(number, what) for what, number in counted.items() if number]
+    found += [f"values of the attempt {run.name} before its end" for run in starts if index.peeks(run.digest)]
+    explored = ledger.list_explorations(trail, hypothesis)
+    return (*found, *(f"the exploration {name_run(one.digest)}" for one in explored))
 
 
 def _read(trail: Ledger, digest: str) -> bytes | None:

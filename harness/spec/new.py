@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.errors import InvalidHypothesis, UsageError
@@ -19,7 +20,7 @@ from harness.spec import yaml
 from harness.spec.explain import name_member, write_example
 from harness.spec.files import parse
 from harness.spec.scalars import write_scalar
-from harness.wording import format_for_file, suggest
+from harness.wording import format_for_file, join_words, suggest
 
 PROBE = 256
 
@@ -134,8 +135,10 @@ def _list_metrics(metric: str) -> str:
     return "" if metric in STANDARD_METRICS else f", metrics: [{', '.join((*STANDARD_METRICS, metric))}]"
 
 
-def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) -> str:
+def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None, results: Sequence[str] = ()) -> str:
     """Return the text of another file under a new id, which mentions that file as prior data.
+
+    ``results``: what is known of the other hypothesis's results, which its author can't call unseen.
 
     Raises:
         UsageError: The file's layout can't be copied, or the copy is not valid at its new place.
@@ -153,7 +156,9 @@ def copy_draft(raw: bytes, name: str, new_id: str, schema: str | None = None) ->
     what = seen.get("what")
     before = f" Before that: {str(what.value).strip()}" if what is not None and what.value else ""
     kept = str(level.value) if level is not None and level.value != "none" else "exists_unseen"
-    told = _fold(f"The hypothesis {old_id}, from which this file was copied.{before}")
+    kept = "analysed" if results else kept
+    known = f" Of its results, the trail holds {join_words(results)}." if results else ""
+    told = _fold(f"The hypothesis {old_id}, from which this file was copied.{known}{before}")
     replaced = {
         "id": f"id: {write_scalar(new_id)}\n",
         "prior_data_seen": f"prior_data_seen:\n  level: {kept}\n  what: >-\n{told}\n",

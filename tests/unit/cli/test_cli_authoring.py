@@ -20,7 +20,10 @@ from harness.cli.app import app
 from harness.cli.check import write_annotation as annotation_of
 from harness.cli.new import _ask_the_rest
 from harness.errors import Finding
+from harness.ledger import Ledger
+from harness.ledger.prior_data_bodies import ExploredBody, PilotBody
 from harness.plugins.registry import FAMILIES, find_members
+from harness.records.linked import Export
 from harness.spec import CHECKS, Answers, list_names, load
 from harness.spec.explain import name_member
 
@@ -330,9 +333,33 @@ def test_a_copy_passes_too_and_says_where_it_is_from(here: Path, name: str, sibl
     assert copied.id == "a-copy"
     assert f"The hypothesis {original.id}, from which this file was copied." in (copied.prior_data_seen.what or "")
     assert copied.arms == original.arms
+    verdicts = len([*(here / "verdicts" / original.id).glob("*/verdict.json")])
+    held = f"Of its results, the trail holds {verdicts} verdict"
+    assert (held in (copied.prior_data_seen.what or "")) == (verdicts > 0) == (name != "quickstart_digits")
+    assert copied.prior_data_seen.level == "analysed"  # that of quickstart_digits says so itself
     text = (here / "hypotheses/a_copy.yaml").read_text()
     assert text.splitlines()[0] == "# yaml-language-server: $schema=../schema/hypothesis.schema.json"
     assert text.count("yaml-language-server") == 1
+
+
+def test_a_copy_of_what_nobody_has_looked_at_says_so_until_the_trail_holds_results(here: Path) -> None:
+    call("new", "source", "--title", "T", "--question", "Q")
+    write_out(here / "hypotheses")
+    trail = Ledger(here / "verdicts")
+    body = {name: trail.store_object(b"{}") for name in ("raw", "canonical", "claims", "results", "report", "code")}
+    export = Export(name="old.json", form="runs_json", sha256="b" * 64)
+    explored = ExploredBody(hypothesis="source", exports=(export,), seeds=3, counted=6, would_be="better", **body)
+    pilot = PilotBody(hypothesis="source", settings={})
+    told = ""
+    for number, entered in enumerate((pilot.model_copy(update={"hypothesis": "another"}), pilot, explored)):
+        digest = trail.record(entered).digest
+        call("new", f"copy-{number}", "--from", "hypotheses/source.yaml")
+        seen = load(here / f"hypotheses/copy_{number}.yaml").hypothesis.prior_data_seen
+        more = ("", "1 pilot", f" and the exploration {digest[:12]}")[number]
+        told += more
+        known = f" Of its results, the trail holds {told}." if told else ""
+        assert seen.what == f"The hypothesis source, from which this file was copied.{known}"
+        assert seen.level == ("analysed" if told else "exists_unseen")
 
 
 def test_on_a_terminal_it_asks(here: Path) -> None:

@@ -42,8 +42,8 @@ class Question(NamedTuple):
     """A list after them."""
 
 
-def answer_osf(form: Hypothesis) -> list[tuple[str, list[Question]]]:
-    """Return the sections of the OSF template with their questions."""
+def answer_osf(form: Hypothesis, pilots: int) -> list[tuple[str, list[Question]]]:
+    """Return the sections of the OSF template with their questions; ``pilots``: number of those before."""
     conditions = _tell_conditions(form)
     return [
         ("Study information", [
@@ -60,7 +60,7 @@ def answer_osf(form: Hypothesis) -> list[tuple[str, list[Question]]]:
                                        *list(describe_seeds(form))[:2]], []),
         ]),
         ("Sampling plan", [
-            Question("Existing data", [_tell_seen(form)], []),
+            Question("Existing data", _tell_seen(form, pilots), []),
             Question("Data collection procedures", [*describe_data(form), *describe_training(form)], []),
             Question("Sample size", [_tell_sample(form)], []),
             Question("Sample size rationale", [_tell_rationale(form)], []),
@@ -83,12 +83,12 @@ def answer_osf(form: Hypothesis) -> list[tuple[str, list[Question]]]:
     ]  # fmt: skip
 
 
-def answer_aspredicted(form: Hypothesis) -> list[tuple[str, list[Question]]]:
-    """Return AsPredicted's questions."""
+def answer_aspredicted(form: Hypothesis, pilots: int) -> list[tuple[str, list[Question]]]:
+    """Return AsPredicted's questions; ``pilots``: number of those before the registration."""
     conditions = _tell_conditions(form)
     return [
         ("", [
-            Question("1) Have any data been collected for this study already?", [_tell_seen(form)], []),
+            Question("1) Have any data been collected for this study already?", _tell_seen(form, pilots), []),
             Question("2) What's the main question being asked or hypothesis being tested in this study?",
                      [foreign(form.question), *_tell_hypothesis(form)], []),
             Question("3) Describe the key dependent variable(s), specifying how they will be measured.",
@@ -106,7 +106,7 @@ def answer_aspredicted(form: Hypothesis) -> list[tuple[str, list[Question]]]:
     ]  # fmt: skip
 
 
-FORMS: Mapping[str, Callable[[Hypothesis], list[tuple[str, list[Question]]]]] = {
+FORMS: Mapping[str, Callable[[Hypothesis, int], list[tuple[str, list[Question]]]]] = {
     "osf": answer_osf,
     "aspredicted": answer_aspredicted,
 }
@@ -133,11 +133,18 @@ def _list_implications(form: Hypothesis) -> list[str]:
     ]
 
 
-def _tell_seen(form: Hypothesis) -> str:
+def _tell_seen(form: Hypothesis, pilots: int) -> list[str]:
+    """Return what had been seen: what the registration declares, and the pilots that the ledger holds before it."""
     seen = form.prior_data_seen
     what = f": {foreign(seen.what)}" if seen.what is not None else "."
+    if pilots:
+        told = f"the ledger holds {format_count(pilots, 'pilot run')} of this hypothesis, whose numbers are prior data."
+        return [
+            f"Yes, in part; before the registration, {told}",
+            f"Of earlier data the registration declares that {SEEN[seen.level]}{what}",
+        ]
     answer = "No" if seen.level == "none" else "Yes, in part"
-    return f"{answer}; at the registration, {SEEN[seen.level]}{what}"
+    return [f"{answer}; at the registration, {SEEN[seen.level]}{what}"]
 
 
 def _tell_conditions(form: Hypothesis) -> tuple[list[str], list[str]]:

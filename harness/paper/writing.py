@@ -43,9 +43,12 @@ def fill_title(context: dict[str, Any]) -> str:
     return write_markdown(context["title"])
 
 
-def write_form(name: str, form: Hypothesis, note: str) -> str:
-    """Return a registration in the questions of a form, as Markdown; ``note`` says of what."""
-    context = {"title": foreign(form.title), "note": note, "sections": FORMS[name](form)}
+def write_form(name: str, form: Hypothesis, note: str, pilots: int = 0) -> str:
+    """Return a registration in the questions of a form, as Markdown; ``note`` says of what.
+
+    ``pilots``: number of the hypothesis's pilots before its registration.
+    """
+    context = {"title": foreign(form.title), "note": note, "sections": FORMS[name](form, pilots)}
     return fill("form.txt", context, tex=False)
 
 

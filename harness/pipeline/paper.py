@@ -16,6 +16,7 @@ from harness.errors import HarnessError, Tampered, UsageError
 from harness.ledger import Ledger, StartedRun
 from harness.ledger.bodies import AnchoredBody, RegisteredBody
 from harness.ledger.covered import covers
+from harness.ledger.prior_data_bodies import PilotBody
 from harness.ledger.rerun_bodies import RepeatedBody, ReplicatedBody
 from harness.paper import FAMILY, Family, Picture, Study
 from harness.pipeline.families import read_families
@@ -89,7 +90,9 @@ def write_form(name: str, form: str, trail: Ledger, out: Path | None) -> str:
         f"Registered as event {first.digest}, at {first.claimed_time} by the writer's clock; "
         f"SHA-256 of the registered file: {fixed[-1].body.raw}."
     )
-    text = paper.write_form(form, hypothesis, note)
+    piloted = trail.index().of(name, PilotBody)
+    pilots = sum(trail.index().before(entry.digest, first.digest) for entry in piloted)
+    text = paper.write_form(form, hypothesis, note, pilots)
     if out is not None:
         write_atomic(out, text.encode())
     return text

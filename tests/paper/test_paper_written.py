@@ -16,10 +16,12 @@ import pytest
 from harness import ledger, paper
 from harness.ledger import Ledger
 from harness.ledger.audit import UNDETECTABLE
+from harness.ledger.prior_data_bodies import PilotBody
 from harness.ledger.rerun_bodies import RepeatedBody
 from harness.paper import FORMS, find_marked, find_value, is_written
 from harness.pipeline.paper import read_studies, write_form, write_paper
 from harness.records.linked import LinkedRuns
+from harness.spec import load
 from tests.e2e.projects import REPOSITORY, Project, make_project
 from tests.paper.conftest import STORED
 from tests.paper.latex import compile_tex
@@ -254,6 +256,25 @@ def test_every_question_of_a_form_is_answered_from_the_registered_file(stored: P
                      "“confirmed”", "α = .05", "makes the outcome invalid", "healthy_reference"):  # fmt: skip
             assert owed in flat(text), owed
     assert set(FORMS) == {"osf", "aspredicted"}
+
+
+def test_a_form_tells_of_the_pilots_before_the_registration_and_of_no_others(tmp_path: Path) -> None:
+    loaded = load(REPOSITORY / "tests/corpus/valid/anytime.yaml")
+    plain = loaded.hypothesis.prior_data_seen.model_copy(update={"level": "none", "what": None})
+    hypothesis = loaded.hypothesis.model_copy(update={"prior_data_seen": plain})
+    pins = ledger.pin_code(hypothesis, REPOSITORY / "templates")
+    for before in (0, 1, 2):
+        trail = Ledger(tmp_path / str(before))
+        for _ in range(before):
+            trail.record(PilotBody(hypothesis=hypothesis.id, settings={"seeds": before}))
+        trail.record(PilotBody(hypothesis="another", settings={}))
+        ledger.register(trail, loaded.raw, b"", hypothesis, pins)
+        trail.record(PilotBody(hypothesis=hypothesis.id, settings={}))
+        for form in FORMS:
+            text = flat(write_form(hypothesis.id, form, trail, None))
+            assert ("No; at the registration, no data that bear on the question existed." in text) == (before == 0)
+            assert ("Yes, in part; before the registration, the ledger holds" in text) == (before > 0)
+            assert (f"holds {before} pilot run{'s' * (before > 1)} of this hypothesis" in text) == (before > 0)
 
 
 @pytest.mark.latex

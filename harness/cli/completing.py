@@ -186,12 +186,12 @@ def _list_shown(before: Sequence[str]) -> Iterator[Candidate]:
 
 def _list_earlier(before: Sequence[str]) -> Iterator[Candidate]:
     """Yield what a standard deviation can be taken from: hypotheses, runs and pilots."""
-    from harness.ledger import name_run
+    from harness.ledger import name_pilot
     from harness.ledger.prior_data_bodies import PilotBody
 
     yield from _list_known(before)
     for pilot in _open(before).index().entries(PilotBody):
-        yield f"pilot-{name_run(pilot.digest)}", f"pilot of {pilot.body.hypothesis}"
+        yield name_pilot(pilot.digest), f"pilot of {pilot.body.hypothesis}"
 
 
 def _list_open_attempts(before: Sequence[str]) -> Iterator[Candidate]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -37,29 +38,24 @@ def doctor(
     The exit code is 2 if something is broken.
     """
     as_json = wants_json(form)
-    try:
-        from harness.pipeline.doctor import examine_installation
-    except HarnessError as error:  # whatever reads files loads all plug-ins, and one of them can't be
-        _print_broken(error, as_json=as_json)
-        raise typer.Exit(2) from None
-    found = examine_installation(Path.cwd(), collect_settings(device, data, verdicts))
+    found = _examine(device, data, verdicts)
     if as_json:
-        print_json([asdict(finding) for finding in found])
+        print_json(found)
     else:
         for finding in found:
-            out.print(f"{SIGNS[finding.state]} {finding.what}: {finding.found}", markup=False)
-            if finding.remedy is not None:
-                out.print(f"       → {finding.remedy}", markup=False)
-    if any(finding.state == "broken" for finding in found):
+            out.print(f"{SIGNS[finding['state']]} {finding['what']}: {finding['found']}", markup=False)
+            if finding["remedy"] is not None:
+                out.print(f"       → {finding['remedy']}", markup=False)
+    if any(finding["state"] == "broken" for finding in found):
         raise typer.Exit(2)
 
 
-def _print_broken(error: HarnessError, *, as_json: bool) -> None:
-    """Print what keeps everything else from being examined."""
-    found = f"{error.where}: {error.message}; nothing else was examined"
-    if as_json:
-        print_json([{"what": "plug-ins", "state": "broken", "found": found, "remedy": error.remedy}])
-        return
-    out.print(f"{SIGNS['broken']} plug-ins: {found}", markup=False)
-    if error.remedy is not None:
-        out.print(f"       → {error.remedy}, then ask again", markup=False)
+def _examine(device: str | None, data: Path | None, verdicts: Path | None) -> list[dict[str, Any]]:
+    """Return what was looked at here, or the plug-in that can't be loaded, which keeps all else from being examined."""
+    try:
+        from harness.pipeline.doctor import examine_installation
+    except HarnessError as error:  # whatever reads files loads all plug-ins that files may name
+        found = f"{error.where}: {error.message}; nothing else was examined"
+        return [{"what": "plug-ins", "state": "broken", "found": found, "remedy": error.remedy}]
+    settings = collect_settings(device, data, verdicts)
+    return [asdict(finding) for finding in examine_installation(Path.cwd(), settings)]

@@ -77,6 +77,7 @@ from harness.ledger.registration import (
     write_canonical,
 )
 from harness.ledger.runs import (
+    PILOT,
     State,
     count_peeks,
     describe_end,
@@ -84,18 +85,22 @@ from harness.ledger.runs import (
     find_attempt,
     find_deviating,
     find_judged,
+    find_pilot,
     is_called,
     list_attempts,
     list_looks,
     list_measurements,
     list_open_attempts,
     list_recorded_files,
+    locate_pilot,
+    name_pilot,
     record_peek,
 )
 from harness.ledger.second import Surroundings, lock_project, refuse_later, refuse_second
 from harness.ledger.timeline import Moment, read_timeline
 
 __all__ = [
+    "PILOT",
     "Amendment",
     "Ancestry",
     "AnchorCheck",
@@ -147,6 +152,7 @@ __all__ = [
     "find_left_out",
     "find_missing",
     "find_modules_behind",
+    "find_pilot",
     "find_read_before",
     "find_registration",
     "find_registration_of",
@@ -174,9 +180,11 @@ __all__ = [
     "list_rerun_changes",
     "list_resumption_changes",
     "list_shared_changes",
+    "locate_pilot",
     "lock_hypothesis",
     "lock_project",
     "lock_working_files",
+    "name_pilot",
     "name_run",
     "pin_code",
     "pin_program",

@@ -9,7 +9,7 @@ from harness.errors import UsageError
 from harness.ledger.bodies import LookBody, RunAbortedBody, RunFailedBody, RunFinishedBody
 from harness.ledger.differing import keep_meaningful
 from harness.ledger.events import Ledger
-from harness.ledger.index import Closing, Entered, Entry, EventIndex, StartedRun, name_run
+from harness.ledger.index import Closing, Entered, Entry, StartedRun, name_run
 from harness.ledger.linked import describe_deviating
 from harness.ledger.measured_body import MeasuredBody
 from harness.ledger.prior_data_bodies import PeekedBody, PilotBody
@@ -18,7 +18,7 @@ from harness.records import Attempt, Record
 from harness.wording import suggest
 
 PILOT = "pilot-"
-"""Beginning of the name of a pilot's folder."""
+"""Beginning of a pilot's name."""
 SHORTEST_RUN = 4  # digits that a person must give to name a run
 STATUS: Mapping[type[Record], Literal["finished", "failed", "aborted"]] = {
     RunFinishedBody: "finished",
@@ -193,8 +193,8 @@ def find_judged(ledger: Ledger, name: str) -> StartedRun:
     known = sorted({start.hypothesis for start in judged})
     if name in index.hypotheses:
         remedy = f"harness show {name} --history lists what was done; harness run with its file leads to one"
-    elif (pilot := _find_pilot(index, name)) is not None:
-        remedy = f"{name} is a pilot, which is not judged: read {ledger.root / pilot}"
+    elif (pilot := find_pilot(ledger, name)) is not None:
+        remedy = f"{name} is a pilot, which is not judged: read {ledger.root / locate_pilot(pilot) / 'verdict.md'}"
     elif known:
         remedy = f"verdicts here are on: {', '.join(known)}"
     else:
@@ -204,10 +204,22 @@ def find_judged(ledger: Ledger, name: str) -> StartedRun:
     raise UsageError(f"there is no verdict on {name!r}{meant}", where=str(ledger.root), remedy=remedy)
 
 
-def _find_pilot(index: EventIndex, name: str) -> str | None:
-    """Return the page of the pilot that a name stands for, below the trail's folder; None if it stands for none."""
+def find_pilot(ledger: Entered, name: str) -> Entry[PilotBody] | None:
+    """Find the last pilot that a name stands for, "pilot-" and its first digits or these alone; None if none is.
+
+    Raises:
+        Tampered: as ``Ledger.events``.
+    """
     digits = name.removeprefix(PILOT)
-    for entry in index.entries(PilotBody):
-        if len(digits) >= SHORTEST_RUN and entry.digest.startswith(digits):
-            return f"{entry.body.hypothesis}/{PILOT}{name_run(entry.digest)}/verdict.md"
-    return None
+    found = [one for one in ledger.index().entries(PilotBody) if one.digest.startswith(digits)]
+    return found[-1] if found and len(digits) >= SHORTEST_RUN else None
+
+
+def name_pilot(digest: str) -> str:
+    """Return the name of a pilot, that of its folder, by its event's digest."""
+    return f"{PILOT}{name_run(digest)}"
+
+
+def locate_pilot(pilot: Entry[PilotBody]) -> str:
+    """Return a pilot's folder below that of the trail."""
+    return f"{pilot.body.hypothesis}/{name_pilot(pilot.digest)}"

@@ -102,17 +102,15 @@ def refuse_idle_rerun(asked: Rerun) -> None:
 
     try:
         trail = asked.session.trail
-        known = asked.run in (index := trail.index()).hypotheses
-        known = known or any(ledger.is_called(start, asked.run) for start in index.starts())
+        index = trail.index()
+        known = asked.run in index.hypotheses or any(ledger.is_called(start, asked.run) for start in index.starts())
+        hypothesis = read_registered(trail, ledger.find_judged(trail, asked.run)).hypothesis if known else None
     except Exception:  # a hostile trail may do anything but end an audit
         return
-    if not known:
-        ledger.find_judged(trail, asked.run)
-    try:
-        hypothesis = read_registered(trail, ledger.find_judged(trail, asked.run)).hypothesis
-    except Exception:
-        return
-    collect_data_sets(hypothesis, asked.session.settings)
+    if hypothesis is None:
+        ledger.find_judged(trail, asked.run)  # which says what is known here
+    else:
+        collect_data_sets(hypothesis, asked.session.settings)
 
 
 def restore_files(verdicts: Path) -> tuple[tuple[str, ...], str | None]:

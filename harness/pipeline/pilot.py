@@ -44,7 +44,7 @@ def run_pilot(file: Path, session: Session, *, seeds: int, epochs: int) -> Repor
     numbers = derive_pilot_seeds(hypothesis.id, min(seeds, hypothesis.seeds.number))
     scale = {"seeds": len(numbers), "epochs": epochs, "device": equipment.device.name}
     event = trail.record(PilotBody(hypothesis=hypothesis.id, settings=scale))
-    folder = trail.root / hypothesis.id / f"pilot-{ledger.name_run(event.digest)}"
+    folder = trail.root / hypothesis.id / ledger.name_pilot(event.digest)
     planned = make_plan(equipment.device, hypothesis, numbers, sources=equipment.sources)
     try:
         trained = train(planned, equipment, folder, session)

@@ -191,19 +191,15 @@ class _Earlier:
 
 def _find(name: str, trail: Ledger) -> tuple[Path, str]:
     """Find a run's folder, and tell whether it is a verdict's or a pilot's."""
-    pilots = trail.index().entries(PilotBody)
-    asked = name.removeprefix("pilot-")
-    for one in reversed(pilots):
-        folder = trail.root / one.body.hypothesis / f"pilot-{ledger.name_run(one.digest)}"
-        if name.startswith("pilot-") and len(asked) > 3 and one.digest.startswith(asked):
-            return folder, "pilot"
+    if name.startswith(ledger.PILOT) and (pilot := ledger.find_pilot(trail, name)) is not None:
+        return trail.root / ledger.locate_pilot(pilot), "pilot"
     try:
         started = ledger.find_judged(trail, name)
     except UsageError:
-        mine = [one for one in pilots if one.body.hypothesis == name]
+        mine = trail.index().of(name, PilotBody)
         if not mine:
             raise
-        return trail.root / name / f"pilot-{ledger.name_run(mine[-1].digest)}", "pilot"
+        return trail.root / ledger.locate_pilot(mine[-1]), "pilot"
     folder = trail.root / started.folder
     recorded = ledger.list_recorded_files(trail, started.digest)
     refuse_altered(folder, {"verdict.json": recorded["verdict.json"]})

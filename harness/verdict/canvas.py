@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -194,9 +195,8 @@ def load_in_parts() -> Iterator[None]:
     with suppress(Exception):
         _prepare()
         yield
-        import matplotlib.figure
-        import matplotlib.style  # noqa: F401
-
+        for name in ("matplotlib.figure", "matplotlib.style"):
+            import_module(name)
         yield
         try_drawing()
         yield

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -81,21 +82,26 @@ def harness(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return commands.run(arguments, root, environment)
 
 
+def register(root: Path, files: Mapping[str, str], name: str, *changes: tuple[str, str]) -> None:
+    """Register a file of this name, changed as said, in a project with a plug-in whose files lie in site/."""
+    for path, text in files.items():
+        (root / "site" / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / "site" / path).write_text(text)
+    (root / "hypotheses").mkdir()
+    (root / "hypotheses/claims.yaml").write_text(CLAIMS)
+    form = FILE.format(id=name, title=name.title(), lr="3.0e-3", width=4, epochs=2, batch=256, cut="-90", moves="")
+    for old, new in (("says: It helps., }", "says: It helps.}"), *changes):
+        form = form.replace(old, new, 1)
+    (root / f"hypotheses/{name}.yaml").write_text(form)
+    done = harness(root, "register", f"hypotheses/{name}.yaml")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a registration of a file that uses the plug-in, which lies in site/."""
     root = tmp_path_factory.mktemp("registered")
-    for name, text in FILES.items():
-        (root / "site" / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / "site" / name).write_text(text)
-    (root / "hypotheses").mkdir()
-    (root / "hypotheses/claims.yaml").write_text(CLAIMS)
-    text = FILE.format(id="thin", title="Thin", lr="3.0e-3", width=4, epochs=2, batch=256, cut="-90", moves="")
-    text = text.replace("says: It helps., }", "says: It helps.}")
-    text = text.replace("rule: {name: bp}}", "rule: {name: bp}, penalty: {name: thin, strength: 0.1}}", 1)
-    (root / "hypotheses/thin.yaml").write_text(text)
-    done = harness(root, "register", "hypotheses/thin.yaml")
-    assert done.returncode == 0, done.stderr
+    register(root, FILES, "thin", ("rule: {name: bp}}", "rule: {name: bp}, penalty: {name: thin, strength: 0.1}}"))
     return root
 
 
@@ -189,16 +195,7 @@ def test_a_trail_whose_plug_ins_are_not_installed_is_not_checked_and_not_called_
 
 
 def test_a_metric_that_is_not_installed_leaves_a_text_unread_too(tmp_path: Path) -> None:
-    for name, text in METRIC.items():
-        (tmp_path / "site" / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "site" / name).write_text(text)
-    (tmp_path / "hypotheses").mkdir()
-    (tmp_path / "hypotheses/claims.yaml").write_text(CLAIMS)
-    text = FILE.format(id="fat", title="Fat", lr="3.0e-3", width=4, epochs=2, batch=256, cut="-90", moves="")
-    text = text.replace("says: It helps., }", "says: It helps.}").replace("[train_loss]", "[train_loss, fat]")
-    (tmp_path / "hypotheses/fat.yaml").write_text(text)
-    done = harness(tmp_path, "register", "hypotheses/fat.yaml")
-    assert done.returncode == 0, done.stderr
+    register(tmp_path, METRIC, "fat", ("[train_loss]", "[train_loss, fat]"))
     assert harness(tmp_path, "audit", "--recompute").returncode == 5  # it lies in no repository
     shutil.rmtree(tmp_path / "site")
     found = harness(tmp_path, "audit", "--recompute")

@@ -64,7 +64,7 @@ def test_a_command_says_it_in_place_of_calling_it_a_defect(
 
 def test_an_error_of_harness_is_its_own() -> None:
     with pytest.raises(ValueError) as caught:
-        wording.format_count("many", "seed")  # type: ignore[arg-type]
+        wording.format_count("many", "seed")  # type: ignore[arg-type]  # the fault
     assert caught.value.__traceback__ is not None
     caught.value.__traceback__ = caught.value.__traceback__.tb_next  # without this test's own code
     assert caught.value.__traceback__ is not None and explain_failure(caught.value) is None
